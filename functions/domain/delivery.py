@@ -1,0 +1,130 @@
+"""What became of a message: the provider's answer in our words, and the state that receipts move forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from functions.domain.phone import PhoneNumber
+from functions.domain.sensitive import Sensitive
+
+
+class Outcome(StrEnum):
+    """The one answer an adapter gives for a send. What happens next follows from this class, never from a vendor's number."""
+
+    ACCEPTED = "accepted"
+    """The provider took the message."""
+    REJECTED_NUMBER = "rejected_number"
+    """Bad, unroutable, opted out or blocklisted number. Never tried again."""
+    REJECTED_CONTENT = "rejected_content"
+    """Spam, keyword, template mismatch. Never tried again."""
+    THROTTLED_RECIPIENT = "throttled_recipient"
+    """The provider's cap for this number. A second provider would turn that protection into a hole."""
+    THROTTLED_ACCOUNT = "throttled_account"
+    """Our account's rate. Not taken: may be tried again."""
+    CONFIG = "config"
+    """Key, balance, sender, allow-list: the operator's to mend. Not taken: may be tried again."""
+    TRANSIENT = "transient"
+    """A definite failure of the provider, or a connection that never came about. Not taken: may be tried again."""
+    UNKNOWN = "unknown"
+    """Nobody knows whether it was taken (time-out, reset after the request). Not tried again: it might be a second SMS."""
+
+    @property
+    def may_try_again(self) -> bool:
+        return self in _NOT_TAKEN
+
+    @property
+    def is_final_refusal(self) -> bool:
+        return self in _REFUSED
+
+
+_NOT_TAKEN = frozenset({Outcome.THROTTLED_ACCOUNT, Outcome.CONFIG, Outcome.TRANSIENT})
+_REFUSED = frozenset({Outcome.REJECTED_NUMBER, Outcome.REJECTED_CONTENT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One SMS for a provider to send."""
+
+    to: PhoneNumber
+    text: Sensitive
+    reference: str
+    """Comes back in the receipt; finds the verification with nothing stored. Verification id and number of the send."""
+    valid_for: int
+    """Seconds that the code still lives, for providers that drop late messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult:
+    """A provider's answer to one send."""
+
+    provider: str
+    outcome: Outcome
+    message_id: str | None = None
+    reason: str | None = None
+    """The provider's own code or a word for the transport's fault; never its free text, which can name the number."""
+    retry_after: int | None = None
+    """Seconds, where the provider tells."""
+    segments: int | None = None
+    price: str | None = None
+    """Amount and currency as the provider tells them, such as 0.05 RMB."""
+
+
+class DeliveryStatus(StrEnum):
+    """How far a message has come. Receipts move it forward only."""
+
+    QUEUED = "queued"
+    """Waits in the queue for the sender."""
+    SENDING = "sending"
+    """Handed to the provider; nothing else is known, and for an accepted message nothing else is written."""
+    NOT_SENT = "not_sent"
+    """The provider definitely did not take it; the request may be repeated."""
+    UNKNOWN = "unknown"
+    REJECTED = "rejected"
+    THROTTLED = "throttled"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+_RANK = {
+    DeliveryStatus.QUEUED: 0,
+    DeliveryStatus.SENDING: 1,
+    DeliveryStatus.NOT_SENT: 2,
+    DeliveryStatus.UNKNOWN: 2,
+    DeliveryStatus.REJECTED: 3,
+    DeliveryStatus.THROTTLED: 3,
+    DeliveryStatus.FAILED: 4,
+    DeliveryStatus.DELIVERED: 5,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The latest message of a verification."""
+
+    status: DeliveryStatus
+    request: str
+    """Digest of the request that caused it."""
+    send: int = 1
+    """Which send of the verification, from 1."""
+    at: int
+    provider: str | None = None
+    reason: str | None = None
+    tries: int = 1
+    """How often this send went to a provider: 2 after an unknown outcome, where the service wants that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a provider reports about a message that it took earlier."""
+
+    provider: str
+    reference: str
+    status: DeliveryStatus
+    reason: str | None
+    at: int
+
+
+def supersedes(new: DeliveryStatus, old: DeliveryStatus) -> bool:
+    """Whether a receipt's status is news. Receipts come twice, late and in any order."""
+    return _RANK[new] > _RANK[old]

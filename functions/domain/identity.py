@@ -1,0 +1,61 @@
+"""The names of things: a number's key in the table, a verification's id, a request's digest.
+
+    vfy_k1_<24 characters: the number's key><16 characters: random>
+
+The id carries the record's key, so a check finds its record with no index and no second item, and 80 random bits, so
+nobody can guess at codes that others asked for. The key is an HMAC of service and number under the index key: the table
+holds no number, and a stolen table cannot be searched for one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+
+from functions.domain.errors import NotFound
+from functions.domain.keys import Keyring, mac
+
+_KEY_BYTES = 15
+NONCE_BYTES = 10
+_REQUEST_BYTES = 12
+_ID = re.compile(r"vfy_([a-z0-9]{1,8})_([a-z2-7]{24})([a-z2-7]{16})")
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationId:
+    kid: str
+    """Which pepper made the code."""
+    key: str
+    """The number's record."""
+    nonce: str
+    """The random part."""
+
+    def __str__(self) -> str:
+        return f"vfy_{self.kid}_{self.key}{self.nonce}"
+
+
+def parse_id(text: str) -> VerificationId:
+    """Raises NotFound: a text that is no id is answered as an id that does not exist."""
+    found = _ID.fullmatch(text)
+    if found is None:
+        raise NotFound("there is no such verification")
+    return VerificationId(*found.groups())
+
+
+def number_key(keys: Keyring, service: str, e164: str) -> str:
+    return _base32(mac(keys.index, "number", service, e164)[:_KEY_BYTES])
+
+
+def nonce_from(entropy: bytes) -> str:
+    """The random part of an id from NONCE_BYTES random bytes."""
+    return _base32(entropy)
+
+
+def request_digest(keys: Keyring, *scope: str) -> str:
+    """A request's identity: 96 bits of a keyed digest, since callers put numbers into their idempotency keys."""
+    return base64.urlsafe_b64encode(mac(keys.index, "request", *scope)[:_REQUEST_BYTES]).decode()
+
+
+def _base32(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().lower().rstrip("=")

@@ -1,0 +1,72 @@
+"""A service (tenant): what its codes look like, how long they live, how often they may be sent and guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class OnUnknown(StrEnum):
+    """What a redelivery does with a send whose outcome nobody knows."""
+
+    NEVER = "never"
+    """Leaves it: at most one SMS a request. The person can ask again after the cooldown."""
+    ONCE = "once"
+    """Sends once more: at least one SMS is likelier, two are possible."""
+
+
+class OnResend(StrEnum):
+    SAME = "same"
+    """The same code again: an SMS that comes late is not wrong."""
+    NEW = "new"
+    """A new code; the one before is dead (OWASP's advice)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `count` sends to a number in any `seconds`."""
+
+    count: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Defaults: section by section where they come from.
+
+    lifetime: NIST SP 800-63B-4 section 3.1.3.2 allows at most 10 minutes. max_attempts: PSD2 RTS article 4(3)(b), at
+    most 5. failures_in_a_row: NIST section 3.2.2, at most 100. The sending limits are those of the hosted services
+    (5 in 10 minutes and 3 in 10 minutes are common) with a day's cap on top.
+    """
+
+    name: str = "default"
+    brand: str = ""
+    code_length: int = 6
+    lifetime: int = 600
+    """Seconds."""
+    max_attempts: int = 5
+    max_sends: int = 5
+    """SMS for one verification: the first and its resends."""
+    cooldown: int = 30
+    """Seconds between two SMS to a number."""
+    limits: tuple[Limit, ...] = (Limit(3, 600), Limit(5, 3600), Limit(10, 86_400))
+    failures_per_day: int = 20
+    failures_in_a_row: int = 100
+    send_within: int = 120
+    """Seconds after which a queued message is dropped, not sent late."""
+    on_unknown: OnUnknown = OnUnknown.NEVER
+    on_resend: OnResend = OnResend.SAME
+    locale: str | None = None
+    """For callers that name none; else the number's region decides."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The service's own texts by locale, `*` for all; each holds {code}."""
+    domain: str | None = None
+    """For the WebOTP line `@domain #code`."""
+    app_hash: str | None = None
+    """11 characters for Android's SMS Retriever."""
+
+    @property
+    def remembered_sends(self) -> int:
+        """How many sends a record has to remember for the limits to be exact."""
+        return max((limit.count for limit in self.limits), default=1)

@@ -1,0 +1,358 @@
+"""The record of a number, and every step that it can take.
+
+A record holds the live verification beside the number's own history. Each step is a pure function from a record to the
+next; the store writes the next only if the record is still the one that the step was decided on. A guess is the
+exception: it is counted by a blind write before anybody compares (stores/dynamodb.py), and judged here afterwards.
+
+    pending ──right code──► approved
+       │  └──5th wrong────► attempts_exhausted
+       ├──────time────────► expired
+       └──cancel, or the provider refuses the number──► canceled
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from functions.domain.code import same_digest
+from functions.domain.delivery import Delivery, DeliveryStatus, Receipt, SendResult, supersedes
+from functions.domain.errors import (
+    AlreadyApproved,
+    AttemptsExhausted,
+    Canceled,
+    Conflict,
+    Expired,
+    IdempotencyMismatch,
+    NotFound,
+    RateLimited,
+)
+from functions.domain.identity import VerificationId
+from functions.domain.service import Service
+
+DAY = 86_400
+
+
+class State(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One SMS of the number's history."""
+
+    at: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    id: VerificationId
+    digest: str
+    own_code: bool
+    """The caller brought the code, so nobody can derive it again."""
+    generation: int
+    attempts: int
+    max_attempts: int
+    sends: int
+    created_at: int
+    expires_at: int
+    canceled: bool = False
+    last_mac: str | None = None
+    last_request: str | None = None
+    delivery: Delivery
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def approved(self) -> bool:
+        return same_digest(self.last_mac, self.digest)
+
+    @property
+    def attempts_left(self) -> int:
+        return self.max_attempts - self.attempts
+
+    def state(self, now: int) -> State:
+        if self.approved:
+            return State.APPROVED
+        if self.canceled:
+            return State.CANCELED
+        if self.expires_at <= now:
+            return State.EXPIRED
+        if self.attempts_left <= 0:
+            return State.ATTEMPTS_EXHAUSTED
+        return State.PENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that is known of one number in one service. `rev` rises with each write, `claim` names its last starter."""
+
+    key: str
+    service: str
+    rev: int
+    claim: str
+    verification: Verification
+    sent: tuple[Sent, ...]
+    """Newest last; as many as the limits look at."""
+    failures: int
+    """Guesses counted on `failures_day`, a right one included until the next start takes it off."""
+    failures_day: int
+    streak: int
+    """Guesses counted since the last right one."""
+
+    @property
+    def forget_at(self) -> int:
+        """When the history stops mattering: the day's limit has run out for every send, and so has the code."""
+        return self.verification.expires_at + DAY
+
+    def has_request(self, request: str) -> bool:
+        return any(sent.request == request for sent in self.sent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A wish to send a code, with everything that the rules may not make up themselves."""
+
+    request: str
+    claim: str
+    new_id: VerificationId
+    queued: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The digest that a start would store."""
+
+    digest: str
+    own: bool
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """One check of a code."""
+
+    id: VerificationId
+    mac: str
+    request: str
+    at: int
+
+
+def resends(record: Record | None, now: int) -> bool:
+    """Whether a start now would send the live verification's code again."""
+    return record is not None and record.verification.state(now) is State.PENDING
+
+
+def first(start: Start, code: Code, service: Service, now: int) -> Record:
+    """The record of a number that has none."""
+    return Record(
+        key=start.new_id.key,
+        service=service.name,
+        rev=1,
+        claim=start.claim,
+        verification=_new_verification(start, code, service, now),
+        sent=(Sent(now, start.request),),
+        failures=0,
+        failures_day=now // DAY,
+        streak=0,
+    )
+
+
+def renew(record: Record, start: Start, code: Code, service: Service, now: int) -> Record:
+    """A new verification for a number whose last one is over. Raises RateLimited."""
+    settled = _settle_failures(record, now)
+    _refuse_too_many_failures(settled, service, now)
+    _refuse_too_many_sends(settled, service, now)
+    return replace(
+        settled,
+        rev=record.rev + 1,
+        claim=start.claim,
+        verification=_new_verification(start, code, service, now),
+        sent=_remember(settled, start, service, now),
+    )
+
+
+def resend(record: Record, start: Start, code: Code, service: Service, now: int) -> Record:
+    """The live verification once more: attempts and expiry stay (a new code must not refill them). Raises RateLimited."""
+    live = record.verification
+    if live.sends >= service.max_sends:
+        raise RateLimited("this verification has been sent too often", retry_after=live.expires_at - now)
+    _refuse_too_many_sends(record, service, now)
+    again = replace(
+        live,
+        sends=live.sends + 1,
+        own_code=code.own,
+        generation=code.generation,
+        metadata=start.metadata or live.metadata,
+        delivery=_handed_over(start, live.sends + 1, now),
+    )
+    if code.digest != live.digest:
+        # With the last guess left in place, a new code equal to it would count as approved.
+        again = replace(again, digest=code.digest, last_mac=None, last_request=None)
+    return replace(
+        record,
+        rev=record.rev + 1,
+        claim=start.claim,
+        verification=again,
+        sent=_remember(record, start, service, now),
+    )
+
+
+def next_send_at(record: Record, service: Service, now: int) -> int:
+    """The first second at which another SMS to this number is allowed."""
+    times = [sent.at for sent in record.sent]
+    earliest = [times[-1] + service.cooldown] if times else []
+    earliest += [times[-limit.count] + limit.seconds for limit in service.limits if len(times) >= limit.count]
+    return max([now, *earliest])
+
+
+def take_from_queue(record: Record, request: str, claim: str, now: int) -> Record:
+    """The sender's claim on a verification that waits in the queue."""
+    live = record.verification
+    taken = replace(live.delivery, status=DeliveryStatus.SENDING, at=now)
+    if live.delivery.request != request or live.delivery.status is not DeliveryStatus.QUEUED:
+        raise Conflict("this send is claimed already")
+    return replace(record, rev=record.rev + 1, claim=claim, verification=replace(live, delivery=taken))
+
+
+def release(record: Record, request: str, now: int, result: SendResult) -> Record | None:
+    """Gives a claim back whose message was definitely not sent: the limits forget it, and so may the request try again.
+
+    None where there is nothing to give back.
+    """
+    if not record.has_request(request):
+        return None
+    live = record.verification
+    if live.delivery.request == request:
+        unsent = replace(
+            live.delivery, status=DeliveryStatus.NOT_SENT, at=now, provider=result.provider, reason=result.reason
+        )
+        live = replace(live, sends=live.sends - 1, delivery=unsent)
+    return replace(
+        record,
+        rev=record.rev + 1,
+        verification=live,
+        sent=tuple(sent for sent in record.sent if sent.request != request),
+    )
+
+
+def settle(record: Record, request: str, now: int, result: SendResult, status: DeliveryStatus) -> Record | None:
+    """Notes what became of the latest message; a refused number takes its verification with it. None if it is not ours."""
+    live = record.verification
+    if live.delivery.request != request:
+        return None
+    noted = replace(live.delivery, status=status, at=now, provider=result.provider, reason=result.reason)
+    canceled = live.canceled or status is DeliveryStatus.REJECTED
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted, canceled=canceled))
+
+
+def retry_unknown(record: Record, claim: str, now: int) -> Record:
+    """The one more send that a service with `on_unknown = "once"` wants."""
+    live = record.verification
+    again = replace(live.delivery, status=DeliveryStatus.SENDING, at=now, tries=live.delivery.tries + 1)
+    return replace(record, rev=record.rev + 1, claim=claim, verification=replace(live, delivery=again))
+
+
+def receive(record: Record, receipt: Receipt, send: int) -> Record | None:
+    """Moves the delivery forward by a receipt; None where it is old news or speaks of an earlier message."""
+    live = record.verification
+    if live.delivery.send != send or not supersedes(receipt.status, live.delivery.status):
+        return None
+    noted = replace(
+        live.delivery, status=receipt.status, at=receipt.at, provider=receipt.provider, reason=receipt.reason
+    )
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted))
+
+
+def cancel(record: Record, now: int) -> Record | None:
+    """None where it is canceled already. Raises AlreadyApproved, Expired or AttemptsExhausted."""
+    live = record.verification
+    state = live.state(now)
+    if state is State.CANCELED:
+        return None
+    if state is not State.PENDING:
+        raise _over(state)
+    return replace(record, rev=record.rev + 1, verification=replace(live, canceled=True))
+
+
+def judge(record: Record | None, guess: Guess, *, counted: bool) -> bool:
+    """Whether the guess is right, from the record after it was counted, or from the one that refused to count it.
+
+    Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, or IdempotencyMismatch.
+    """
+    if record is None or record.verification.id != guess.id:
+        raise NotFound("there is no such verification")
+    live = record.verification
+    if counted:
+        return live.approved
+    if live.last_request == guess.request:
+        # This very request was counted before and its answer got lost on the way.
+        if not same_digest(live.last_mac, guess.mac):
+            raise IdempotencyMismatch("this Idempotency-Key was used for another code")
+        return live.approved
+    raise _over(live.state(guess.at))
+
+
+def _over(state: State) -> Conflict | AlreadyApproved | Canceled | Expired | AttemptsExhausted:
+    match state:
+        case State.APPROVED:
+            return AlreadyApproved("this verification was approved before")
+        case State.CANCELED:
+            return Canceled("this verification was canceled")
+        case State.EXPIRED:
+            return Expired("this verification has expired")
+        case State.ATTEMPTS_EXHAUSTED:
+            return AttemptsExhausted("all attempts are used up")
+        case State.PENDING:
+            return Conflict("this verification has just changed: try again")
+
+
+def _new_verification(start: Start, code: Code, service: Service, now: int) -> Verification:
+    return Verification(
+        id=start.new_id,
+        digest=code.digest,
+        own_code=code.own,
+        generation=code.generation,
+        attempts=0,
+        max_attempts=service.max_attempts,
+        sends=1,
+        created_at=now,
+        expires_at=now + service.lifetime,
+        delivery=_handed_over(start, 1, now),
+        metadata=start.metadata,
+    )
+
+
+def _handed_over(start: Start, send: int, now: int) -> Delivery:
+    status = DeliveryStatus.QUEUED if start.queued else DeliveryStatus.SENDING
+    return Delivery(status=status, request=start.request, send=send, at=now)
+
+
+def _remember(record: Record, start: Start, service: Service, now: int) -> tuple[Sent, ...]:
+    return (*record.sent, Sent(now, start.request))[-service.remembered_sends :]
+
+
+def _settle_failures(record: Record, now: int) -> Record:
+    """The history as a new verification finds it: a success ends the streak, a new day starts at nothing."""
+    failures, streak = record.failures, record.streak
+    if record.verification.approved:
+        failures, streak = failures - 1, 0
+    if record.failures_day != now // DAY:
+        failures = 0
+    return replace(record, failures=failures, failures_day=now // DAY, streak=streak)
+
+
+def _refuse_too_many_failures(record: Record, service: Service, now: int) -> None:
+    if record.streak >= service.failures_in_a_row or record.failures >= service.failures_per_day:
+        raise RateLimited("too many wrong codes for this number", retry_after=DAY - now % DAY)
+
+
+def _refuse_too_many_sends(record: Record, service: Service, now: int) -> None:
+    allowed_at = next_send_at(record, service, now)
+    if allowed_at > now:
+        raise RateLimited("this number was sent a code a moment ago", retry_after=allowed_at - now)

@@ -1,0 +1,1 @@
+"""EVENT IN: one module a function, each its own composition root."""

@@ -1,0 +1,1 @@
+"""WORK OUT: one file a technology."""

@@ -1,0 +1,1 @@
+"""STATE OUT: one file a technology."""

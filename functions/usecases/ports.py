@@ -1,0 +1,129 @@
+"""What the use cases need of the world, as contracts. Adapters are in stores/, queues/ and providers/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from functions.domain.delivery import Message, SendResult
+from functions.domain.keys import Keyring
+from functions.domain.verification import Guess, Record
+
+
+class StoreUnavailable(Exception):
+    """The store did not answer, or refused for load. Nothing is known to have been written."""
+
+
+class QueueUnavailable(Exception):
+    """The queue did not take the message."""
+
+
+class KeysUnavailable(Exception):
+    """The keys could not be read, or make no sense. The message names the secret, never its content."""
+
+
+class Clock(Protocol):
+    def __call__(self) -> int:
+        """Seconds since 1970, of the wall clock: a frozen sandbox stops the others."""
+
+
+class Entropy(Protocol):
+    def __call__(self, size: int, /) -> bytes:
+        """`size` bytes from the system's random generator."""
+
+
+class Keys(Protocol):
+    async def keyring(self) -> Keyring:
+        """The current keys, cached. Raises KeysUnavailable."""
+
+    async def pepper(self, kid: str) -> bytes | None:
+        """The pepper of that id, looked up anew where it is not known; None where there is none. Raises KeysUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The record after a guess was counted, or the one that refused to count it (None: there is none)."""
+
+    record: Record | None
+    counted: bool
+
+
+class VerificationStore(Protocol):
+    """One record a number. Every method raises StoreUnavailable."""
+
+    async def get(self, key: str) -> Record | None:
+        """The record as it is now (a consistent read)."""
+
+    async def put(self, record: Record, *, now: int) -> Record | None:
+        """Writes the record if nothing came between: rev 1 where there is none (or only a forgotten one), rev n+1 over rev n.
+
+        None when it is written; else the record that stands in the way. A write that was applied while its answer got
+        lost answers None as well: the record found is then the very one that was to be written.
+        """
+
+    async def count_guess(self, guess: Guess) -> Counted:
+        """Counts first, so that no number of guesses at once can beat the limit, and returns what there is to compare.
+
+        One blind write: attempts, failures and streak go up by one where the verification of that id is pending,
+        unexpired, unapproved and has attempts left. A request that was counted before is not counted again.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """What an idempotency key was used for. `answer` is None while its first request is under way."""
+
+    fingerprint: str
+    answer: bytes | None
+    taken_at: int
+
+
+class AnswerStore(Protocol):
+    """Answers by idempotency key, for a day. Every method raises StoreUnavailable."""
+
+    async def take(self, key: str, fingerprint: str, *, claim: str, now: int, stale_before: int) -> StoredAnswer | None:
+        """Takes the key for this request: None when it is ours, else what is there.
+
+        An unanswered key taken before `stale_before` belongs to a request that died: it is taken over.
+        """
+
+    async def finish(self, key: str, *, claim: str, answer: bytes, now: int) -> None:
+        """Keeps the answer for repeats of the request."""
+
+    async def release(self, key: str, *, claim: str) -> None:
+        """Forgets the key: nothing was done under it, and the request may be tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendJob:
+    """A send that waits in the queue. Holds no code: the sender derives it."""
+
+    to: str
+    service: str
+    key: str | None = None
+    locale: str | None = None
+    batch: str | None = None
+    send_by: int | None = None
+    domain: str | None = None
+    app_hash: str | None = None
+    verification: str | None = None
+    """Set where the verification was stored when the job was queued; else the sender starts it."""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class SendQueue(Protocol):
+    async def put(self, job: SendJob) -> None:
+        """Raises QueueUnavailable."""
+
+
+class Provider(Protocol):
+    """An SMS gateway."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def send(self, message: Message) -> SendResult:
+        """Submits the message once, within the provider's own time-outs, and tells the outcome.
+
+        Never raises for what the gateway or the network does, and never tries twice: whoever calls decides that.
+        """

@@ -1,0 +1,1 @@
+"""The HTTP face: an ASGI app that knows neither Lambda nor AWS."""
