@@ -1,0 +1,133 @@
+"""Child processes that cannot outlive us. Everything in the local system that is a process of its own starts here.
+
+Run as a script, this file is the launcher that every child passes through: it asks the kernel to end the process with
+its parent, then becomes the module that was asked for. That is done in the child because a `preexec_fn` would make each
+start a bare fork, which Python warns of in a process with threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+_LAUNCHER = Path(__file__).resolve()
+
+REPOSITORY = _LAUNCHER.parents[2]
+
+LINE_LIMIT = 256 * 1024 * 1024
+"""The longest line that is read from a child: a batch of 10,000 records is megabytes."""
+
+_PR_SET_PDEATHSIG = 1
+
+Stream = int | IO[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process that we started, in a session of its own: Ctrl-C in the terminal reaches us alone, and we stop it."""
+
+    process: asyncio.subprocess.Process
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.process.returncode is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signals the process and whatever it started."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self._reap()
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """Asks it to end, and ends it when it has not after `grace` seconds."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        try:
+            async with asyncio.timeout(grace):
+                await self.process.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await self.kill()
+
+    async def _reap(self) -> None:
+        """Waits for the end and closes the pipes; whoever reads comes to their end first."""
+        async with self._reading:
+            await self.process.communicate()
+
+    async def read_line(self) -> bytes:
+        """The next line of its standard output; empty when it has ended."""
+        if self.process.stdout is None:
+            return b""
+        async with self._reading:
+            return await self.process.stdout.readline()
+
+    async def write_line(self, line: bytes) -> None:
+        """Raises ConnectionError when it has ended."""
+        if self.process.stdin is not None:
+            self.process.stdin.write(line + b"\n")
+            await self.process.stdin.drain()
+
+
+async def start_module(
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    python: str = sys.executable,
+    cwd: Path = REPOSITORY,
+    stdin: Stream = asyncio.subprocess.DEVNULL,
+    stdout: Stream = None,
+    stderr: Stream = None,
+) -> Child:
+    """`python -m module …` with exactly this environment, so that nothing of the developer's shell leaks in."""
+    command = (python, str(_LAUNCHER), str(os.getpid()), module, *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=env,
+        cwd=cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        limit=LINE_LIMIT,
+        start_new_session=True,
+    )
+    return Child(process)
+
+
+def end_with(parent: int) -> None:
+    """Has the kernel kill this process when its parent ends. Only Linux can; elsewhere our crash leaves it behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("its parent is gone")
+
+
+def _launch() -> None:
+    parent, module, *arguments = sys.argv[1:]
+    end_with(int(parent))
+    # As `python -m` would have it: the working directory instead of this file's folder.
+    sys.path[0] = str(Path.cwd())
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _launch()
