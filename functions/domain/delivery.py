@@ -10,7 +10,7 @@ from functions.domain.sensitive import Sensitive
 
 
 class Outcome(StrEnum):
-    """The one answer an adapter gives for a send. What happens next follows from this class, never from a vendor's number."""
+    """An adapter's one answer for a send. What happens next follows from it, never from a vendor's number."""
 
     ACCEPTED = "accepted"
     """The provider took the message."""
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
     TRANSIENT = "transient"
     """A definite failure of the provider, or a connection that never came about. Not taken: may be tried again."""
     UNKNOWN = "unknown"
-    """Nobody knows whether it was taken (time-out, reset after the request). Not tried again: it might be a second SMS."""
+    """Nobody knows whether it was taken (time-out, reset after the request). Another try might be a second SMS."""
 
     @property
     def may_try_again(self) -> bool:

@@ -19,7 +19,8 @@ from functions.domain.keys import Keyring, mac
 _KEY_BYTES = 15
 NONCE_BYTES = 10
 _REQUEST_BYTES = 12
-_ID = re.compile(r"vfy_([a-z0-9]{1,8})_([a-z2-7]{24})([a-z2-7]{16})")
+_KEY_ID = r"[a-z0-9]{1,8}"
+_ID = re.compile(rf"vfy_({_KEY_ID})_([a-z2-7]{{24}})([a-z2-7]{{16}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ def parse_id(text: str) -> VerificationId:
     return VerificationId(*found.groups())
 
 
+def is_key_id(text: str) -> bool:
+    """Whether a pepper can be named so: it becomes a part of every id."""
+    return re.fullmatch(_KEY_ID, text) is not None
+
+
 def number_key(keys: Keyring, service: str, e164: str) -> str:
     return _base32(mac(keys.index, "number", service, e164)[:_KEY_BYTES])
 
@@ -50,6 +56,19 @@ def number_key(keys: Keyring, service: str, e164: str) -> str:
 def nonce_from(entropy: bytes) -> str:
     """The random part of an id from NONCE_BYTES random bytes."""
     return _base32(entropy)
+
+
+def reference(verification_id: VerificationId, send: int) -> str:
+    """What goes along with a message and comes back in its receipt: the verification and which send of it."""
+    return f"{verification_id}.{send}"
+
+
+def parse_reference(text: str) -> tuple[VerificationId, int]:
+    """Raises NotFound where it is none of ours."""
+    verification_id, _, send = text.partition(".")
+    if not re.fullmatch(r"[0-9]{1,3}", send):
+        raise NotFound("no message of ours has this reference")
+    return parse_id(verification_id), int(send)
 
 
 def request_digest(keys: Keyring, *scope: str) -> str:

@@ -1,7 +1,7 @@
 """Phone numbers: canonical E.164 only, with the region and the type that decide about them.
 
-One number has to be one key, whatever its spelling, or every limit that hangs on the number can be walked around. So only
-the canonical spelling is accepted; each other one is refused, though libphonenumber would understand it.
+One number has to be one key, whatever its spelling, or every limit that hangs on the number can be walked around. So
+only the canonical spelling is accepted; each other one is refused, though libphonenumber would understand it.
 """
 
 from __future__ import annotations

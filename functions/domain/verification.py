@@ -31,6 +31,9 @@ from functions.domain.identity import VerificationId
 from functions.domain.service import Service
 
 DAY = 86_400
+CLAIM_LEASE = 60
+"""Seconds after which a claimed send belongs to nobody alive: longer than a sender's invocation (15 s), shorter than
+the queue's visibility time-out (90 s). A redelivery comes late enough to tell, an immediate duplicate does not."""
 
 
 class State(StrEnum):
@@ -89,12 +92,11 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """All that is known of one number in one service. `rev` rises with each write, `claim` names its last starter."""
+    """All that is known of one number in one service. `rev` rises with each write."""
 
     key: str
     service: str
     rev: int
-    claim: str
     verification: Verification
     sent: tuple[Sent, ...]
     """Newest last; as many as the limits look at."""
@@ -118,7 +120,6 @@ class Start:
     """A wish to send a code, with everything that the rules may not make up themselves."""
 
     request: str
-    claim: str
     new_id: VerificationId
     queued: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
@@ -154,7 +155,6 @@ def first(start: Start, code: Code, service: Service, now: int) -> Record:
         key=start.new_id.key,
         service=service.name,
         rev=1,
-        claim=start.claim,
         verification=_new_verification(start, code, service, now),
         sent=(Sent(now, start.request),),
         failures=0,
@@ -171,14 +171,13 @@ def renew(record: Record, start: Start, code: Code, service: Service, now: int) 
     return replace(
         settled,
         rev=record.rev + 1,
-        claim=start.claim,
         verification=_new_verification(start, code, service, now),
         sent=_remember(settled, start, service, now),
     )
 
 
 def resend(record: Record, start: Start, code: Code, service: Service, now: int) -> Record:
-    """The live verification once more: attempts and expiry stay (a new code must not refill them). Raises RateLimited."""
+    """The live verification once more: attempts and expiry stay, no code refills them. Raises RateLimited."""
     live = record.verification
     if live.sends >= service.max_sends:
         raise RateLimited("this verification has been sent too often", retry_after=live.expires_at - now)
@@ -197,7 +196,6 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
     return replace(
         record,
         rev=record.rev + 1,
-        claim=start.claim,
         verification=again,
         sent=_remember(record, start, service, now),
     )
@@ -211,13 +209,29 @@ def next_send_at(record: Record, service: Service, now: int) -> int:
     return max([now, *earliest])
 
 
-def take_from_queue(record: Record, request: str, claim: str, now: int) -> Record:
-    """The sender's claim on a verification that waits in the queue."""
+def take_from_queue(record: Record, request: str, now: int) -> Record:
+    """The sender's claim on a send that waits in the queue. Raises Conflict where it does not wait (any more)."""
     live = record.verification
-    taken = replace(live.delivery, status=DeliveryStatus.SENDING, at=now)
     if live.delivery.request != request or live.delivery.status is not DeliveryStatus.QUEUED:
         raise Conflict("this send is claimed already")
-    return replace(record, rev=record.rev + 1, claim=claim, verification=replace(live, delivery=taken))
+    taken = replace(live.delivery, status=DeliveryStatus.SENDING, at=now)
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=taken))
+
+
+def outcome_is_unknown(delivery: Delivery, now: int) -> bool:
+    """Whether a send was claimed and nobody alive can tell how it went."""
+    if delivery.status is DeliveryStatus.SENDING:
+        return now - delivery.at >= CLAIM_LEASE
+    return delivery.status is DeliveryStatus.UNKNOWN
+
+
+def retry_unknown(record: Record, request: str, now: int) -> Record:
+    """The one more send that a service with `on_unknown = "once"` wants. Raises Conflict where that was had."""
+    live = record.verification
+    if live.delivery.request != request or live.delivery.tries > 1 or not outcome_is_unknown(live.delivery, now):
+        raise Conflict("this send is claimed already")
+    again = replace(live.delivery, status=DeliveryStatus.SENDING, at=now, tries=live.delivery.tries + 1)
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=again))
 
 
 def release(record: Record, request: str, now: int, result: SendResult) -> Record | None:
@@ -242,20 +256,16 @@ def release(record: Record, request: str, now: int, result: SendResult) -> Recor
 
 
 def settle(record: Record, request: str, now: int, result: SendResult, status: DeliveryStatus) -> Record | None:
-    """Notes what became of the latest message; a refused number takes its verification with it. None if it is not ours."""
+    """Notes what became of the latest message; a refused number takes its verification with it.
+
+    None if the latest message is another request's.
+    """
     live = record.verification
     if live.delivery.request != request:
         return None
     noted = replace(live.delivery, status=status, at=now, provider=result.provider, reason=result.reason)
     canceled = live.canceled or status is DeliveryStatus.REJECTED
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted, canceled=canceled))
-
-
-def retry_unknown(record: Record, claim: str, now: int) -> Record:
-    """The one more send that a service with `on_unknown = "once"` wants."""
-    live = record.verification
-    again = replace(live.delivery, status=DeliveryStatus.SENDING, at=now, tries=live.delivery.tries + 1)
-    return replace(record, rev=record.rev + 1, claim=claim, verification=replace(live, delivery=again))
 
 
 def receive(record: Record, receipt: Receipt, send: int) -> Record | None:
@@ -280,7 +290,13 @@ def cancel(record: Record, now: int) -> Record | None:
     return replace(record, rev=record.rev + 1, verification=replace(live, canceled=True))
 
 
-def judge(record: Record | None, guess: Guess, *, counted: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    record: Record
+    valid: bool
+
+
+def judge(record: Record | None, guess: Guess, *, counted: bool) -> Verdict:
     """Whether the guess is right, from the record after it was counted, or from the one that refused to count it.
 
     Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, or IdempotencyMismatch.
@@ -289,12 +305,12 @@ def judge(record: Record | None, guess: Guess, *, counted: bool) -> bool:
         raise NotFound("there is no such verification")
     live = record.verification
     if counted:
-        return live.approved
+        return Verdict(record, live.approved)
     if live.last_request == guess.request:
         # This very request was counted before and its answer got lost on the way.
         if not same_digest(live.last_mac, guess.mac):
             raise IdempotencyMismatch("this Idempotency-Key was used for another code")
-        return live.approved
+        return Verdict(record, live.approved)
     raise _over(live.state(guess.at))
 
 

@@ -37,7 +37,7 @@ class Keys(Protocol):
         """The current keys, cached. Raises KeysUnavailable."""
 
     async def pepper(self, kid: str) -> bytes | None:
-        """The pepper of that id, looked up anew where it is not known; None where there is none. Raises KeysUnavailable."""
+        """The pepper of that id, looked up anew where it is unknown; None if there is none. Raises KeysUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class VerificationStore(Protocol):
         """The record as it is now (a consistent read)."""
 
     async def put(self, record: Record, *, now: int) -> Record | None:
-        """Writes the record if nothing came between: rev 1 where there is none (or only a forgotten one), rev n+1 over rev n.
+        """Writes the record if nothing came between: rev 1 where there is none or a forgotten one, rev n+1 over rev n.
 
         None when it is written; else the record that stands in the way. A write that was applied while its answer got
-        lost answers None as well: the record found is then the very one that was to be written.
+        lost is recognised as written.
         """
 
     async def count_guess(self, guess: Guess) -> Counted:
@@ -81,16 +81,16 @@ class StoredAnswer:
 class AnswerStore(Protocol):
     """Answers by idempotency key, for a day. Every method raises StoreUnavailable."""
 
-    async def take(self, key: str, fingerprint: str, *, claim: str, now: int, stale_before: int) -> StoredAnswer | None:
+    async def take(self, key: str, fingerprint: str, *, now: int, stale_before: int) -> StoredAnswer | None:
         """Takes the key for this request: None when it is ours, else what is there.
 
-        An unanswered key taken before `stale_before` belongs to a request that died: it is taken over.
+        An unanswered key that the same request took before `stale_before` died with its caller: it is taken over.
         """
 
-    async def finish(self, key: str, *, claim: str, answer: bytes, now: int) -> None:
+    async def finish(self, key: str, fingerprint: str, answer: bytes) -> None:
         """Keeps the answer for repeats of the request."""
 
-    async def release(self, key: str, *, claim: str) -> None:
+    async def release(self, key: str, fingerprint: str) -> None:
         """Forgets the key: nothing was done under it, and the request may be tried again."""
 
 
@@ -116,14 +116,29 @@ class SendQueue(Protocol):
         """Raises QueueUnavailable."""
 
 
+class DeadLetters(Protocol):
+    async def put(self, body: str, *, reason: str) -> None:
+        """Lays a message aside for a person to look at. Raises QueueUnavailable."""
+
+
 class Provider(Protocol):
     """An SMS gateway."""
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def timeout(self) -> float:
+        """Seconds after which `send` has answered, whatever happened."""
+
     async def send(self, message: Message) -> SendResult:
         """Submits the message once, within the provider's own time-outs, and tells the outcome.
 
         Never raises for what the gateway or the network does, and never tries twice: whoever calls decides that.
         """
+
+
+class Journal(Protocol):
+    """Where the use cases say what happened. Names and outcomes only: never a code, a key or a whole number."""
+
+    def __call__(self, event: str, /, **facts: str | float | None) -> None: ...

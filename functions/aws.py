@@ -1,0 +1,33 @@
+"""AWS clients, with time-outs that fit an invocation: botocore's own are a minute long."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiobotocore.session import get_session
+from botocore.config import Config
+
+CONNECTIONS = 16
+"""For each service. With 1,000 sends in flight this stays under a sandbox's 1,024 file descriptors, and at DynamoDB's
+few milliseconds a call it carries more than a sandbox's CPU can ask for."""
+
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    max_pool_connections=CONNECTIONS,
+    # The shape of our own few calls is the tests' business; checking it again costs CPU in each of them.
+    parameter_validation=False,
+)
+
+
+class Clients:
+    """Opens clients that live as long as `resources`. Region, credentials and endpoint come from the environment."""
+
+    def __init__(self, resources: AsyncExitStack) -> None:
+        self._resources = resources
+        self._session = get_session()  # one for all: it parses botocore's own tables once
+
+    async def open(self, service: str) -> Any:
+        return await self._resources.enter_async_context(self._session.create_client(service, config=_CONFIG))

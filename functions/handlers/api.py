@@ -1,0 +1,78 @@
+"""HTTP events → the API. This module's imports are what the function's cold start pays for."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from mangum import Mangum
+
+from functions.aws import Clients
+from functions.handlers.sending import build_sending
+from functions.queues.sqs import SqsSendQueue
+from functions.runtime import Connections, Runtime, wall_clock
+from functions.settings import ApiSettings, api_settings
+from functions.stores.answers import DynamoAnswerStore
+from functions.stores.secrets_manager import CachedSecret, SecretCallers
+from functions.telemetry import configure_logging, journal
+from functions.usecases.check import CheckVerification
+from functions.usecases.look_up import CancelVerification, LookUpVerification
+from functions.usecases.once import Once
+from functions.usecases.start import StartVerification
+from functions.web.app import Api, create_app
+from functions.web.boundary import Boundary
+
+CALLERS_FRESH_FOR = 60
+"""Seconds after which a key that was taken away is refused by every sandbox."""
+CONNECTIONS = 10
+"""To the gateway: an HTTP invocation sends one message."""
+
+
+async def build(settings: ApiSettings, clients: Clients, connections: Connections) -> Boundary:
+    services = settings.sending.services
+    parts = await build_sending(settings.common, settings.sending, clients, connections)
+    api = Api(
+        start=StartVerification(
+            services=services,
+            keys=parts.keys,
+            reserve=parts.reserve,
+            deliver=parts.deliver,
+            queue=SqsSendQueue(await clients.open("sqs"), settings.sending.queue_url),
+            once=Once(answers=DynamoAnswerStore(parts.table, secrets.token_bytes), clock=wall_clock),
+            entropy=secrets.token_bytes,
+            clock=wall_clock,
+        ),
+        check=CheckVerification(
+            services=services,
+            store=parts.store,
+            keys=parts.keys,
+            entropy=secrets.token_bytes,
+            clock=wall_clock,
+            journal=journal,
+        ),
+        look_up=LookUpVerification(services=services, store=parts.store, clock=wall_clock),
+        cancel=CancelVerification(services=services, store=parts.store, clock=wall_clock, journal=journal),
+        callers=SecretCallers(
+            CachedSecret(parts.secrets_client, settings.callers_secret, wall_clock, fresh_for=CALLERS_FRESH_FOR)
+        ),
+    )
+    return create_app(api, journal)
+
+
+settings = api_settings()
+configure_logging(settings.common.log_level)
+runtime = Runtime()
+connections = Connections(limit=CONNECTIONS)
+# The clients are made here, at start-up, because Lambda lends a whole CPU to it.
+app = runtime.run(build(settings, Clients(runtime.resources), connections))
+# mangum would run the app's start-up and shut-down for every event.
+asgi = Mangum(app, lifespan="off")
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """API Gateway HTTP API, payload format 2.0."""
+    runtime.run(connections.wake())
+    try:
+        return asgi(event, context)
+    finally:
+        connections.rest()

@@ -1,0 +1,94 @@
+"""SQS batches → SMS, the whole batch at once. This module's imports are what the function's cold start pays for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from functions.aws import Clients
+from functions.handlers.sending import build_sending
+from functions.queues.messages import decode_job
+from functions.queues.sqs import SqsDeadLetters, SqsRedelivery
+from functions.runtime import Connections, Runtime, wall_clock
+from functions.settings import SenderSettings, sender_settings
+from functions.telemetry import configure_logging, journal
+from functions.usecases.ports import QueueUnavailable
+from functions.usecases.send import SendQueued
+from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    send_batch: SendBatch
+    redelivery: SqsRedelivery
+
+    async def __call__(self, event: dict[str, Any], remaining: Callable[[], float]) -> dict[str, Any]:
+        unfinished = await self.send_batch([_message(record) for record in event["Records"]], remaining)
+        await self._bring_back(unfinished)
+        return {
+            "batchItemFailures": [
+                {"itemIdentifier": message.id} for message in (*unfinished.not_begun, *unfinished.failed)
+            ]
+        }
+
+    async def _bring_back(self, unfinished: Unfinished) -> None:
+        try:
+            await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
+            await self.redelivery.soon([message.handle for message in unfinished.failed])
+        except QueueUnavailable as error:
+            journal("redelivery", outcome="late", reason=str(error))  # they come back by the queue's own time-out
+
+
+async def build(settings: SenderSettings, clients: Clients, connections: Connections) -> Sender:
+    parts = await build_sending(settings.common, settings.sending, clients, connections)
+    sqs = await clients.open("sqs")
+    send = SendQueued(
+        services=settings.sending.services,
+        store=parts.store,
+        keys=parts.keys,
+        reserve=parts.reserve,
+        deliver=parts.deliver,
+        clock=wall_clock,
+        journal=journal,
+    )
+    batch = SendBatch(
+        send=send,
+        provider=parts.provider,
+        dead_letters=SqsDeadLetters(sqs, settings.dead_letter_queue_url),
+        journal=journal,
+        in_flight=settings.in_flight,
+    )
+    return Sender(batch, SqsRedelivery(sqs, settings.sending.queue_url, secrets.token_bytes))
+
+
+def _message(record: dict[str, Any]) -> QueuedMessage:
+    return QueuedMessage(
+        id=record["messageId"],
+        body=record["body"],
+        handle=record["receiptHandle"],
+        queued_at=int(record["attributes"]["SentTimestamp"]) // 1000,
+        job=decode_job(record["body"]),
+    )
+
+
+settings = sender_settings()
+configure_logging(settings.common.log_level)
+runtime = Runtime()
+connections = Connections(limit=settings.in_flight)
+# The clients are made here, at start-up, because Lambda lends a whole CPU to it.
+sender = runtime.run(build(settings, Clients(runtime.resources), connections))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """SQS, with ReportBatchItemFailures."""
+    return runtime.run(_invoke(event, context))
+
+
+async def _invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    await connections.wake()
+    try:
+        return await sender(event, lambda: context.get_remaining_time_in_millis() / 1000)
+    finally:
+        connections.rest()

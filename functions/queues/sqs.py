@@ -1,0 +1,72 @@
+"""The work queue and its dead letters on SQS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.queues.messages import encode_job
+from functions.usecases.ports import Entropy, QueueUnavailable, SendJob
+
+LONGEST_WAIT = 20
+"""Seconds until a failed send is tried again, at most: its code is waited for, so not the queue's 90."""
+_BATCH = 10
+"""SQS takes ten entries a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqsSendQueue:
+    client: Any
+    """An aiobotocore SQS client."""
+    url: str
+
+    async def put(self, job: SendJob) -> None:
+        await _call(self.client.send_message, QueueUrl=self.url, MessageBody=encode_job(job))
+
+
+@dataclass(frozen=True, slots=True)
+class SqsDeadLetters:
+    """Poison goes here at once: left to the queue it would come back five times first, in a batch with others."""
+
+    client: Any
+    url: str
+
+    async def put(self, body: str, *, reason: str) -> None:
+        attributes = {"reason": {"DataType": "String", "StringValue": reason}}
+        await _call(self.client.send_message, QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class SqsRedelivery:
+    """Brings back messages that were not carried out sooner than the queue's visibility time-out would."""
+
+    client: Any
+    url: str
+    entropy: Entropy
+
+    async def at_once(self, handles: Sequence[str]) -> None:
+        await self._change([(handle, 0) for handle in handles])
+
+    async def soon(self, handles: Sequence[str]) -> None:
+        """After 1 to 20 s, each its own: a provider that has just failed should not meet them all at once."""
+        await self._change([(handle, 1 + self.entropy(1)[0] % LONGEST_WAIT) for handle in handles])
+
+    async def _change(self, waits: Sequence[tuple[str, int]]) -> None:
+        for start in range(0, len(waits), _BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+                for number, (handle, seconds) in enumerate(waits[start : start + _BATCH])
+            ]
+            await _call(self.client.change_message_visibility_batch, QueueUrl=self.url, Entries=entries)
+
+
+async def _call(operation: Any, **request: Any) -> None:
+    try:
+        await operation(**request)
+    except ClientError as error:
+        raise QueueUnavailable(f"SQS answered {error.response['Error']['Code']}") from None
+    except BotoCoreError as error:
+        raise QueueUnavailable(f"SQS did not answer: {type(error).__name__}") from None

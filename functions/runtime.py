@@ -1,0 +1,78 @@
+"""The process's one event loop, its clock, and its HTTP sessions that survive a freeze.
+
+A Lambda sandbox is frozen between two invocations. One loop for the sandbox's whole life keeps clients and connections
+warm: `asyncio.run` would close the loop, and with it every connection, after each event. mangum runs on this loop too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+import aiohttp
+
+Result = TypeVar("Result")
+
+LONGEST_IDLE = 4
+"""Seconds of the wall clock after which kept connections are not trusted: gateways and load balancers close idle ones
+from 5 s on, and the first POST on a dead one fails with nobody to tell whether it arrived."""
+
+
+def wall_clock() -> int:
+    """Seconds since 1970. The wall clock: a frozen sandbox stops the others."""
+    return int(time.time())  # noqa: TID251 - the one clock
+
+
+class Runtime:
+    """Runs each invocation until its own work is done, and leaves no task behind."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        self.resources = AsyncExitStack()
+        """What lives as long as the sandbox: clients and sessions."""
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self.loop.run_until_complete(work)
+
+    def close(self) -> None:
+        """For tests and local processes: Lambda never says goodbye."""
+        self.run(self.resources.aclose())
+        self.run(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+
+class Connections:
+    """The HTTP session for SMS gateways. Call `wake` at the start of each invocation, use `session` for each send."""
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._session: aiohttp.ClientSession | None = None
+        self._used_at = 0.0
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=LONGEST_IDLE)
+            # No cookies: a gateway's must not travel from one person's send to the next.
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self._session
+
+    async def wake(self) -> None:
+        """Lets the loop see what happened to its sockets during the freeze, and drops them after a long one."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        idle = time.time() - self._used_at  # noqa: TID251 - the monotonic clock may stand still in a freeze
+        if idle > LONGEST_IDLE:
+            await self.close()
+
+    def rest(self) -> None:
+        """To be called at the end of each invocation."""
+        self._used_at = time.time()  # noqa: TID251
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

@@ -1,0 +1,127 @@
+"""services.toml: read and checked as a whole, with every mistake named by its key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from functions.domain.errors import InvalidRequest
+from functions.domain.message import brand_problems, parse_app_hash, parse_domain, parse_locale, text_problems
+from functions.domain.service import Limit, OnResend, OnUnknown, Service
+
+MOST_SENDS = 20
+"""Sends of a number that its record can remember and stay under 1 kB."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_Limits = Annotated[tuple[Limit, ...], Meta(max_length=5)]
+
+# NIST SP 800-63B-4, sections 3.1.3.2 and 3.2.2: where code_length begins, and lifetime and failures_in_a_row end.
+_TYPES: Mapping[str, Any] = {
+    "brand": str,
+    "code_length": Annotated[int, Meta(ge=6, le=10)],
+    "lifetime": Annotated[int, Meta(ge=60, le=600)],
+    "max_attempts": Annotated[int, Meta(ge=3, le=10)],
+    "max_sends": Annotated[int, Meta(ge=1, le=10)],
+    "cooldown": Annotated[int, Meta(ge=0, le=600)],
+    "limits": _Limits,
+    "failures_per_day": Annotated[int, Meta(ge=1, le=100)],
+    "failures_in_a_row": Annotated[int, Meta(ge=1, le=100)],
+    "send_within": Annotated[int, Meta(ge=10, le=600)],
+    "on_unknown": OnUnknown,
+    "on_resend": OnResend,
+    "locale": str,
+    "texts": dict[str, str],
+    "domain": str,
+    "app_hash": str,
+}
+
+
+class ServiceFileError(Exception):
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_services(path: Path) -> Mapping[str, Service]:
+    """The services by name. Raises ServiceFileError."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ServiceFileError([f"{path.name}: {error}"]) from None
+    return parse_services(document)
+
+
+def parse_services(document: Mapping[str, Any]) -> Mapping[str, Service]:
+    """Raises ServiceFileError with every mistake."""
+    problems: list[str] = []
+    services = {name: _parse_service(name, table, problems) for name, table in document.items()}
+    if problems:
+        raise ServiceFileError(problems)
+    return services
+
+
+def _parse_service(name: str, table: object, problems: list[str]) -> Service:
+    if not _NAME.fullmatch(name):
+        problems.append(f"{name}: a service's name has 1 to 64 of A-Z, a-z, 0-9, - and _")
+    if not isinstance(table, dict):
+        problems.append(f"{name}: must be a table, such as [{name}]")
+        return Service(name=name)
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        wrong = _read(key, value, found)
+        problems += [f"{name}.{key}: {problem}" for problem in wrong]
+    return Service(name=name, **found)
+
+
+def _read(key: str, value: object, found: dict[str, Any]) -> list[str]:
+    """Puts the value where it belongs if nothing is wrong with it."""
+    if key not in _TYPES:
+        return ["is no setting of a service"]
+    try:
+        typed = msgspec.convert(value, _TYPES[key])
+    except msgspec.ValidationError as error:
+        return [str(error)]
+    problems = _CHECKS[key](typed) if key in _CHECKS else []
+    if not problems:
+        found[key] = typed
+    return problems
+
+
+def _limit_problems(limits: tuple[Limit, ...]) -> list[str]:
+    return [
+        f"{{ count = {limit.count}, seconds = {limit.seconds} }}: count is 1 to {MOST_SENDS}, seconds 1 to 86400"
+        for limit in limits
+        if not (1 <= limit.count <= MOST_SENDS and 1 <= limit.seconds <= 86_400)  # noqa: PLR2004 - a day
+    ]
+
+
+def _texts_problems(texts: Mapping[str, str]) -> list[str]:
+    locales = [f"{locale}: {wrong}" for locale in texts if locale != "*" for wrong in _refusals(parse_locale)(locale)]
+    return locales + [f"{locale}: {wrong}" for locale, text in texts.items() for wrong in text_problems(text)]
+
+
+def _refusals(parse: Callable[[str], str]) -> Callable[[str], list[str]]:
+    def problems(text: str) -> list[str]:
+        try:
+            parse(text)
+        except InvalidRequest as error:
+            return [error.detail]
+        return []
+
+    return problems
+
+
+_CHECKS: Mapping[str, Callable[[Any], list[str]]] = {
+    "brand": brand_problems,
+    "limits": _limit_problems,
+    "texts": _texts_problems,
+    "locale": _refusals(parse_locale),
+    "domain": _refusals(parse_domain),
+    "app_hash": _refusals(parse_app_hash),
+}

@@ -1,0 +1,157 @@
+"""The environment of each function, read once at start-up; everything that is wrong with it is said at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from functions.domain.service import Service
+from functions.service_file import ServiceFileError, load_services
+
+SHIPPED_SERVICES = Path(__file__).with_name("services.toml")
+MOST_IN_FLIGHT = 1000
+"""A sandbox has 1,024 file descriptors, and the clients of AWS need some of them."""
+
+_ENVIRONMENT = os.environ  # noqa: TID251 - the one place that reads it
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+class SettingsError(Exception):
+    """What is wrong, one line a mistake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What every function needs. A secret is named by its name or ARN."""
+
+    log_level: str
+    table: str
+    yunpian_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What a function needs that sends."""
+
+    keys_secret: str
+    queue_url: str
+    yunpian_url: str | None
+    """None for the provider's own address."""
+    receipts_url: str | None
+    """The public base URL under which providers reach the receipts function; None asks for no receipts."""
+    services: Mapping[str, Service]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    common: Common
+    sending: Sending
+    callers_secret: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderSettings:
+    common: Common
+    sending: Sending
+    dead_letter_queue_url: str
+    in_flight: int
+
+
+def api_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> ApiSettings:
+    """Raises SettingsError."""
+    reader = _Reader(environment)
+    settings = ApiSettings(
+        common=_common(reader), sending=_sending(reader), callers_secret=reader.text("CALLERS_SECRET")
+    )
+    reader.finish()
+    return settings
+
+
+def sender_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> SenderSettings:
+    """Raises SettingsError."""
+    reader = _Reader(environment)
+    settings = SenderSettings(
+        common=_common(reader),
+        sending=_sending(reader),
+        dead_letter_queue_url=reader.text("DEAD_LETTER_QUEUE_URL"),
+        in_flight=reader.number("MAX_IN_FLIGHT", default=MOST_IN_FLIGHT, highest=MOST_IN_FLIGHT),
+    )
+    reader.finish()
+    return settings
+
+
+def receipts_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> Common:
+    """Raises SettingsError."""
+    reader = _Reader(environment)
+    settings = _common(reader)
+    reader.finish()
+    return settings
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Gives a stand-in for what is missing or wrong, and remembers it."""
+
+    environment: Mapping[str, str]
+    problems: list[str] = field(default_factory=list)
+
+    def text(self, name: str) -> str:
+        found = self.environment.get(name, "")
+        if not found:
+            self.problems.append(f"{name} is not set")
+        return found
+
+    def choice(self, name: str, options: tuple[str, ...], default: str) -> str:
+        found = self.environment.get(name) or default
+        if found not in options:
+            self.problems.append(f"{name} must be one of {', '.join(options)}")
+        return found
+
+    def number(self, name: str, *, default: int, highest: int) -> int:
+        found = self.environment.get(name) or str(default)
+        if found.isascii() and found.isdigit() and 1 <= int(found) <= highest:
+            return int(found)
+        self.problems.append(f"{name} must be a number from 1 to {highest}")
+        return default
+
+    def url(self, name: str) -> str | None:
+        found = self.environment.get(name)
+        if not found:
+            return None
+        parts = urlsplit(found)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            self.problems.append(f"{name} must be an http(s) URL without a query")
+        return found.rstrip("/")
+
+    def services(self) -> Mapping[str, Service]:
+        path = Path(self.environment.get("SERVICES_FILE") or SHIPPED_SERVICES)
+        try:
+            return load_services(path)
+        except ServiceFileError as error:
+            self.problems += error.problems
+            return {}
+
+    def finish(self) -> None:
+        if self.problems:
+            raise SettingsError("\n".join(self.problems))
+
+
+def _common(reader: _Reader) -> Common:
+    return Common(
+        log_level=reader.choice("LOG_LEVEL", _LEVELS, "INFO"),
+        table=reader.text("TABLE_NAME"),
+        yunpian_secret=reader.text("YUNPIAN_SECRET"),
+    )
+
+
+def _sending(reader: _Reader) -> Sending:
+    return Sending(
+        keys_secret=reader.text("KEYS_SECRET"),
+        queue_url=reader.text("QUEUE_URL"),
+        yunpian_url=reader.url("YUNPIAN_URL"),
+        receipts_url=reader.url("RECEIPTS_URL"),
+        services=reader.services(),
+    )

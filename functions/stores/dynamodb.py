@@ -1,0 +1,95 @@
+"""A DynamoDB table as the stores see it: conditional writes on one item, and the old item where a condition refuses.
+
+Expressions name attributes as `#name` and nothing else (half of the good names are reserved words); the names' table is
+made from the expression. Values are given in DynamoDB's own form, such as {"N": "1"}.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.usecases.ports import StoreUnavailable
+
+Item = dict[str, Any]
+_NAME = re.compile(r"#(\w+)")
+
+
+class ConditionFailed(Exception):
+    """The condition does not hold. `item` is the one that refused it, None where there is none."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("the condition does not hold")
+        self.item = item
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Every method raises StoreUnavailable where DynamoDB does not answer or refuses for load."""
+
+    client: Any
+    """An aiobotocore DynamoDB client."""
+    name: str
+
+    async def get(self, pk: str) -> Item | None:
+        answer = await self._call("get_item", Key={"pk": {"S": pk}}, ConsistentRead=True)
+        item: Item | None = answer.get("Item")
+        return item
+
+    async def put(self, item: Item, *, only_if: str, values: Item) -> None:
+        """Raises ConditionFailed."""
+        await self._write("put_item", item["pk"]["S"], only_if, values, Item=item)
+
+    async def update(self, pk: str, change: str, *, only_if: str, values: Item) -> Item:
+        """The item after the change. Raises ConditionFailed."""
+        answer = await self._write(
+            "update_item",
+            pk,
+            only_if,
+            values,
+            Key={"pk": {"S": pk}},
+            UpdateExpression=change,
+            ExpressionAttributeNames=_names(change + only_if),
+            ReturnValues="ALL_NEW",
+        )
+        item: Item = answer["Attributes"]
+        return item
+
+    async def delete(self, pk: str, *, only_if: str, values: Item) -> None:
+        """Raises ConditionFailed."""
+        await self._write("delete_item", pk, only_if, values, Key={"pk": {"S": pk}})
+
+    async def _write(self, operation: str, pk: str, only_if: str, values: Item, **request: Any) -> dict[str, Any]:
+        request.setdefault("ExpressionAttributeNames", _names(only_if))
+        try:
+            return await self._call(
+                operation,
+                ConditionExpression=only_if,
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **request,
+            )
+        except ClientError as error:
+            # Not every engine sends the old item along; a consistent read then tells what stands in the way now.
+            raise ConditionFailed(error.response.get("Item") or await self.get(pk)) from None
+
+    async def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = await getattr(self.client, operation)(TableName=self.name, **request)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "ConditionalCheckFailedException":
+                raise
+            raise StoreUnavailable(f"DynamoDB answered {code}") from error
+        except BotoCoreError as error:
+            raise StoreUnavailable(f"DynamoDB did not answer: {type(error).__name__}") from error
+        return answer
+
+
+@lru_cache
+def _names(expression: str) -> dict[str, str]:
+    return {f"#{name}": name for name in _NAME.findall(expression)}

@@ -1,0 +1,141 @@
+"""Secrets Manager: JSON secrets, fetched once and cached, one fetch at a time however many ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from functions.domain.identity import is_key_id
+from functions.domain.keys import Keyring, derive
+from functions.domain.sensitive import Sensitive
+from functions.usecases.ports import Clock, KeysUnavailable
+
+FRESH_FOR = 300
+"""Seconds that a secret is used before it is looked up again; a rotation reaches every sandbox within this time."""
+ASK_AGAIN_AFTER = 30
+"""Seconds between two look-ups for a key id that is not there, so that made-up ids can't drive the bill."""
+
+_SHORTEST_ENTRY = 43
+"""Characters: 256 bits in base64."""
+
+
+@dataclass(slots=True)
+class CachedSecret:
+    """One JSON object of texts. Holds its last good value through an outage of Secrets Manager."""
+
+    client: Any
+    """An aiobotocore Secrets Manager client."""
+    secret_id: str
+    clock: Clock
+    fresh_for: int = FRESH_FOR
+    _value: Mapping[str, Any] | None = None
+    _fetched_at: int = 0
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def value(self, *, newer_than: int | None = None) -> Mapping[str, Any]:
+        """The secret, at most `fresh_for` seconds old, or fetched after `newer_than`. Raises KeysUnavailable."""
+        oldest = self.clock() - self.fresh_for if newer_than is None else newer_than
+        if self._value is not None and self._fetched_at > oldest:
+            return self._value
+        async with self._lock:
+            if self._value is None or self._fetched_at <= oldest:
+                await self._refresh()
+            return self._value or {}
+
+    async def _refresh(self) -> None:
+        try:
+            self._value = await self._fetch()
+        except KeysUnavailable:
+            if self._value is None:
+                raise
+        self._fetched_at = self.clock()
+
+    async def _fetch(self) -> Mapping[str, Any]:
+        try:
+            answer = await self.client.get_secret_value(SecretId=self.secret_id)
+        except ClientError as error:
+            raise KeysUnavailable(f"secret {self.secret_id}: {error.response['Error']['Code']}") from None
+        except BotoCoreError as error:
+            raise KeysUnavailable(f"secret {self.secret_id}: {type(error).__name__}") from None
+        try:
+            value = json.loads(answer["SecretString"])
+        except (KeyError, ValueError):
+            raise KeysUnavailable(f"secret {self.secret_id} is not a JSON text") from None
+        if not isinstance(value, dict):
+            raise KeysUnavailable(f"secret {self.secret_id} is not a JSON object")
+        return value
+
+
+@dataclass(slots=True)
+class SecretKeys:
+    """The keyring: `{"pepper": "k2", "index": "k1", "k1": "<random text>", "k2": "<random text>"}`.
+
+    `pepper` names the entry that new codes use, `index` the one that numbers are keyed with; each entry is at least 43
+    random characters. To rotate the pepper, add an entry and name it; older codes check with the one they were made by.
+    """
+
+    secret: CachedSecret
+    _asked_at: int = 0
+    _made_from: Mapping[str, Any] | None = None
+    _keyring: Keyring | None = None
+
+    async def keyring(self) -> Keyring:
+        return self._ring(await self.secret.value())
+
+    async def pepper(self, kid: str) -> bytes | None:
+        keys = await self.keyring()
+        if kid not in keys.peppers and self._asked_at <= self.secret.clock() - ASK_AGAIN_AFTER:
+            self._asked_at = self.secret.clock()
+            keys = self._ring(await self.secret.value(newer_than=self._asked_at - 1))
+        return keys.peppers.get(kid)
+
+    def _ring(self, value: Mapping[str, Any]) -> Keyring:
+        if self._keyring is None or value is not self._made_from:
+            self._keyring, self._made_from = parse_keyring(value, self.secret.secret_id), value
+        return self._keyring
+
+
+def parse_keyring(value: Mapping[str, Any], name: str) -> Keyring:
+    """Raises KeysUnavailable with what is wrong, and nothing of the secret's content."""
+    entries = {kid: text for kid, text in value.items() if kid not in {"pepper", "index"}}
+    misnamed = sorted(kid for kid in entries if not is_key_id(kid))
+    if misnamed:
+        raise KeysUnavailable(f"secret {name}: {', '.join(misnamed)}: an entry is named by 1 to 8 of a-z and 0-9")
+    weak = sorted(kid for kid, text in entries.items() if not isinstance(text, str) or len(text) < _SHORTEST_ENTRY)
+    if weak:
+        raise KeysUnavailable(f"secret {name}: {', '.join(weak)} must be at least {_SHORTEST_ENTRY} random characters")
+    for role in ("pepper", "index"):
+        if value.get(role) not in entries:
+            raise KeysUnavailable(f"secret {name}: {role} must name one of its entries")
+    return Keyring(
+        current=value["pepper"],
+        peppers={kid: derive(text, "pepper") for kid, text in entries.items()},
+        index=derive(entries[value["index"]], "index"),
+    )
+
+
+@dataclass(slots=True)
+class SecretCallers:
+    """Who may call: `{"<SHA-256 of the key, in hex>": {"name": "checkout"}}`."""
+
+    secret: CachedSecret
+
+    async def name_of(self, key_digest: str) -> str | None:
+        caller = (await self.secret.value()).get(key_digest)
+        if not isinstance(caller, dict) or not isinstance(caller.get("name"), str):
+            return None
+        name: str = caller["name"]
+        return name
+
+
+async def text_in(secret: CachedSecret, name: str) -> Sensitive:
+    """One text of the secret. Raises KeysUnavailable where it is missing or empty."""
+    text = (await secret.value()).get(name)
+    if not isinstance(text, str) or not text:
+        raise KeysUnavailable(f"secret {secret.secret_id}: {name} is missing")
+    return Sensitive(text)

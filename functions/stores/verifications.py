@@ -1,0 +1,71 @@
+"""Verifications in DynamoDB: each step one conditional write on the number's one item.
+
+DynamoDB deletes expired items days late: the conditions look at the clock themselves and never trust an item's absence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from functions.domain.verification import Guess, Record
+from functions.stores.dynamodb import ConditionFailed, Item, Table
+from functions.stores.record_item import from_item, record_pk, to_item
+from functions.usecases.ports import Counted, Entropy, StoreUnavailable
+
+_WRITE_NAME_BYTES = 9
+
+_UNUSED = "attribute_not_exists(#pk) OR #ttl <= :now"
+_UNCHANGED = "#rev = :previous"
+
+_COUNT = (
+    "SET #attempts = #attempts + :one, #failures = #failures + :one, #streak = #streak + :one, #rev = #rev + :one,"
+    " #last_mac = :mac, #last_request = :request"
+)
+# Counting comes before comparing, in the same write: a thousand guesses at once are still only five.
+_COUNTABLE = (
+    "#id = :id AND #canceled = :no AND #expires_at > :now AND #attempts < #max_attempts"
+    " AND (attribute_not_exists(#last_mac) OR #last_mac <> #digest)"
+    # The SDK repeats a request whose answer got lost: the repeat is not another guess.
+    " AND (attribute_not_exists(#last_request) OR #last_request <> :request)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DynamoVerificationStore:
+    table: Table
+    entropy: Entropy
+
+    async def get(self, key: str) -> Record | None:
+        item = await self.table.get(record_pk(key))
+        return None if item is None else from_item(item)
+
+    async def put(self, record: Record, *, now: int) -> Record | None:
+        item = to_item(record, write=self.entropy(_WRITE_NAME_BYTES).hex())
+        only_if = _UNUSED if record.rev == 1 else _UNCHANGED
+        values: Item = {":now": {"N": str(now)}} if record.rev == 1 else {":previous": {"N": str(record.rev - 1)}}
+        try:
+            await self.table.put(item, only_if=only_if, values=values)
+        except ConditionFailed as refusal:
+            return _in_the_way(refusal.item, item)
+        return None
+
+    async def count_guess(self, guess: Guess) -> Counted:
+        values: Item = {
+            ":id": {"S": str(guess.id)},
+            ":mac": {"S": guess.mac},
+            ":request": {"S": guess.request},
+            ":now": {"N": str(guess.at)},
+            ":one": {"N": "1"},
+            ":no": {"BOOL": False},
+        }
+        try:
+            item = await self.table.update(record_pk(guess.id.key), _COUNT, only_if=_COUNTABLE, values=values)
+        except ConditionFailed as refusal:
+            return Counted(None if refusal.item is None else from_item(refusal.item), counted=False)
+        return Counted(from_item(item), counted=True)
+
+
+def _in_the_way(found: Item | None, written: Item) -> Record | None:
+    if found is None:
+        raise StoreUnavailable("the record went away between two writes")  # only its TTL can do that
+    return None if found["write"] == written["write"] else from_item(found)

@@ -1,0 +1,75 @@
+"""Checks a code: counts the guess first, compares afterwards."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from functions.domain.code import digest_code
+from functions.domain.errors import NotFound, VerificationError
+from functions.domain.identity import parse_id, request_digest
+from functions.domain.sensitive import Sensitive
+from functions.domain.service import Service
+from functions.domain.verification import Guess, judge
+from functions.usecases.ports import Clock, Entropy, Journal, Keys, VerificationStore
+from functions.usecases.views import VerificationView, view
+
+_REQUEST_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckCommand:
+    id: str
+    code: Sensitive
+    caller: str
+    idempotency_key: str | None = None
+    """Lets a caller whose answer got lost ask again: the same guess is then answered, not counted, once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    valid: bool
+    verification: VerificationView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckVerification:
+    """Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, IdempotencyMismatch, StoreUnavailable."""
+
+    services: Mapping[str, Service]
+    store: VerificationStore
+    keys: Keys
+    entropy: Entropy
+    clock: Clock
+    journal: Journal
+
+    async def __call__(self, command: CheckCommand) -> Checked:
+        guess = await self._guess(command)
+        counted = await self.store.count_guess(guess)
+        try:
+            verdict = judge(counted.record, guess, counted=counted.counted)
+        except VerificationError as refusal:
+            self.journal("check", verification=str(guess.id), outcome=refusal.code)
+            raise
+        self.journal("check", verification=str(guess.id), outcome="approved" if verdict.valid else "wrong")
+        service = self.services.get(verdict.record.service, Service())
+        return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
+
+    async def _guess(self, command: CheckCommand) -> Guess:
+        verification_id = parse_id(command.id)
+        pepper = await self.keys.pepper(verification_id.kid)
+        if pepper is None:
+            raise NotFound("there is no such verification")
+        return Guess(
+            id=verification_id,
+            mac=digest_code(pepper, command.id, command.code),
+            request=await self._request(command),
+            at=self.clock(),
+        )
+
+    async def _request(self, command: CheckCommand) -> str:
+        if command.idempotency_key is None:
+            return base64.urlsafe_b64encode(self.entropy(_REQUEST_BYTES)).decode()
+        keys = await self.keys.keyring()
+        return request_digest(keys, "check", command.caller, command.id, command.idempotency_key)

@@ -1,0 +1,59 @@
+"""Tells how a verification stands, and cancels it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from functions.domain.errors import NotFound
+from functions.domain.identity import parse_id
+from functions.domain.service import Service
+from functions.domain.verification import Record, cancel
+from functions.usecases.advance import advance
+from functions.usecases.ports import Clock, Journal, VerificationStore
+from functions.usecases.views import VerificationView, view
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUpVerification:
+    """Raises NotFound or StoreUnavailable."""
+
+    services: Mapping[str, Service]
+    store: VerificationStore
+    clock: Clock
+
+    async def __call__(self, verification_id: str) -> VerificationView:
+        record = await find(self.store, verification_id)
+        return view(record, self.services.get(record.service, Service()), now=self.clock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelVerification:
+    """Raises NotFound, AlreadyApproved, Expired, AttemptsExhausted or StoreUnavailable. To cancel twice is fine."""
+
+    services: Mapping[str, Service]
+    store: VerificationStore
+    clock: Clock
+    journal: Journal
+
+    async def __call__(self, verification_id: str) -> VerificationView:
+        now = self.clock()
+        wanted = parse_id(verification_id)
+
+        def step(record: Record) -> Record | None:
+            if record.verification.id != wanted:
+                raise NotFound("there is no such verification")
+            return cancel(record, now)
+
+        record = await advance(self.store, await find(self.store, verification_id), step, now=now)
+        self.journal("canceled", verification=verification_id)
+        return view(record, self.services.get(record.service, Service()), now=now)
+
+
+async def find(store: VerificationStore, verification_id: str) -> Record:
+    """Raises NotFound, also where the number has a newer verification."""
+    wanted = parse_id(verification_id)
+    record = await store.get(wanted.key)
+    if record is None or record.verification.id != wanted:
+        raise NotFound("there is no such verification")
+    return record

@@ -1,0 +1,108 @@
+"""Stores a verification before anything is sent: the write is the claim that makes every repeat harmless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from functions.domain.code import derive_code, digest_code
+from functions.domain.errors import Conflict
+from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from, number_key
+from functions.domain.phone import PhoneNumber
+from functions.domain.sensitive import Sensitive
+from functions.domain.service import OnResend, Service
+from functions.domain.verification import Code, Record, Start, Verification, first, renew, resend, resends
+from functions.usecases.advance import TRIES
+from functions.usecases.ports import Clock, Entropy, Keys, KeysUnavailable, StoreUnavailable, VerificationStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller, or a message of the queue, asks for: a code for this number."""
+
+    to: PhoneNumber
+    service: Service
+    request: str
+    """Digest of the request: the same one is carried out once."""
+    code: Sensitive | None = None
+    """The caller's own."""
+    locale: str | None = None
+    domain: str | None = None
+    app_hash: str | None = None
+    queued: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    record: Record
+    code: Sensitive | None
+    """To be sent; None where `record` tells that this request was here before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """Raises RateLimited, Conflict, StoreUnavailable or KeysUnavailable; nothing is stored then."""
+
+    store: VerificationStore
+    keys: Keys
+    entropy: Entropy
+    clock: Clock
+
+    async def __call__(self, wish: Wish) -> Reservation:
+        """Tries the number as a new one first: most are, and then this is the only write."""
+        start = await self._start(wish)
+        now = self.clock()
+        record: Record | None = None
+        for _ in range(TRIES):
+            following, code = await self._step(record, start, wish, now)
+            record = await self.store.put(following, now=now)
+            if record is None:
+                return Reservation(following, code)
+            if record.has_request(wish.request):
+                return Reservation(record, None)
+        raise StoreUnavailable("others keep changing this record")
+
+    async def _start(self, wish: Wish) -> Start:
+        keys = await self.keys.keyring()
+        key = number_key(keys, wish.service.name, wish.to.e164)
+        new_id = VerificationId(keys.current, key, nonce_from(self.entropy(NONCE_BYTES)))
+        return Start(request=wish.request, new_id=new_id, queued=wish.queued, metadata=wish.metadata)
+
+    async def _step(self, record: Record | None, start: Start, wish: Wish, now: int) -> tuple[Record, Sensitive]:
+        if record is not None and resends(record, now):
+            code, stored = await self._code(record.verification.id, wish, _next_generation(record.verification, wish))
+            return resend(record, start, stored, wish.service, now), code
+        code, stored = await self._code(start.new_id, wish, 1)
+        if record is None:
+            return first(start, stored, wish.service, now), code
+        return renew(record, start, stored, wish.service, now), code
+
+    async def _code(self, verification_id: VerificationId, wish: Wish, generation: int) -> tuple[Sensitive, Code]:
+        pepper = await pepper_of(self.keys, verification_id)
+        code = wish.code or derive_code(pepper, str(verification_id), generation, wish.service.code_length)
+        digest = digest_code(pepper, str(verification_id), code)
+        return code, Code(digest=digest, own=wish.code is not None, generation=generation)
+
+
+async def pepper_of(keys: Keys, verification_id: VerificationId) -> bytes:
+    """Raises KeysUnavailable where a live verification's pepper was taken away too early."""
+    pepper = await keys.pepper(verification_id.kid)
+    if pepper is None:
+        raise KeysUnavailable(f"there is no pepper {verification_id.kid}, and codes made with it are still alive")
+    return pepper
+
+
+async def code_again(keys: Keys, live: Verification, service: Service) -> Sensitive:
+    """The code of a verification that was stored earlier. Raises Conflict where its caller brought the code."""
+    if live.own_code:
+        raise Conflict("this verification was started with a code of the caller's own")
+    pepper = await pepper_of(keys, live.id)
+    return derive_code(pepper, str(live.id), live.generation, service.code_length)
+
+
+def _next_generation(live: Verification, wish: Wish) -> int:
+    if wish.code is not None:
+        return live.generation
+    if live.own_code:
+        raise Conflict("this verification was started with a code of the caller's own: send it along again")
+    return live.generation + (wish.service.on_resend is OnResend.NEW)

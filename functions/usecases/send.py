@@ -1,0 +1,138 @@
+"""Carries out a message of the queue, so that a second delivery of it does no harm.
+
+The reservation's write names the request. A delivery that finds itself there already is a duplicate (the first is at
+work, or done: nothing to do), or the heir of a worker that died between that write and the gateway's answer: then
+nobody knows whether the SMS went out, and the service's `on_unknown` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from functions.domain.delivery import DeliveryStatus, Outcome, SendResult
+from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
+from functions.domain.identity import parse_id, request_digest
+from functions.domain.phone import parse_phone_number
+from functions.domain.sensitive import Sensitive
+from functions.domain.service import OnUnknown, Service
+from functions.domain.verification import Record, State, outcome_is_unknown, retry_unknown, settle, take_from_queue
+from functions.usecases.advance import advance
+from functions.usecases.deliver import Deliver
+from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore
+from functions.usecases.reserve import Reserve, Wish, code_again
+
+
+class Disposition(Enum):
+    """What becomes of the message."""
+
+    DONE = auto()
+    AGAIN = auto()
+    """Nothing was sent: deliver it again, soon."""
+    POISON = auto()
+    """It can never be carried out: to the dead letters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendQueued:
+    """Raises StoreUnavailable or KeysUnavailable: deliver the message again then."""
+
+    services: Mapping[str, Service]
+    store: VerificationStore
+    keys: Keys
+    reserve: Reserve
+    deliver: Deliver
+    clock: Clock
+    journal: Journal
+
+    async def __call__(self, job: SendJob, *, message_id: str, queued_at: int) -> Disposition:
+        """`message_id` stands in for a job without a key; `queued_at` is when the message came into the queue."""
+        service = self.services.get(job.service)
+        if service is None:
+            return self._leave(Disposition.POISON, job, "unknown_service")
+        try:
+            wish = await self._wish(job, service, message_id)
+        except InvalidPhoneNumber as error:
+            return self._leave(Disposition.POISON, job, error.code)
+        if self.clock() >= (job.send_by or queued_at + service.send_within):
+            return await self._expire(job, wish)
+        try:
+            return await (self._send_stored(job, wish) if job.verification else self._send_new(job, wish))
+        except Refused as refusal:
+            return self._leave(Disposition.DONE, job, refusal.code)
+
+    async def _wish(self, job: SendJob, service: Service, message_id: str) -> Wish:
+        return Wish(
+            to=parse_phone_number(job.to),
+            service=service,
+            request=await self._request(job, message_id),
+            locale=job.locale,
+            domain=job.domain,
+            app_hash=job.app_hash,
+            queued=job.verification is not None,
+            metadata=job.metadata,
+        )
+
+    async def _request(self, job: SendJob, message_id: str) -> str:
+        if job.verification is not None and job.key is not None:
+            return job.key  # the digest under which the verification was stored
+        return request_digest(await self.keys.keyring(), "queue", job.service, job.key or message_id)
+
+    async def _send_new(self, job: SendJob, wish: Wish) -> Disposition:
+        if not wish.to.takes_sms:
+            return self._leave(Disposition.DONE, job, "number_type_blocked")
+        reservation = await self.reserve(wish)
+        if reservation.code is None:
+            return await self._repeat(job, reservation.record, wish)
+        return await self._deliver(reservation.record, reservation.code, wish)
+
+    async def _send_stored(self, job: SendJob, wish: Wish) -> Disposition:
+        verification_id = parse_id(job.verification or "")
+        record = await self.store.get(verification_id.key)
+        if record is None or record.verification.id != verification_id:
+            raise NotFound("a newer verification took its place")
+        if record.verification.state(self.clock()) is not State.PENDING:
+            return self._leave(Disposition.DONE, job, record.verification.state(self.clock()).value)
+        if record.verification.delivery.status is not DeliveryStatus.QUEUED:
+            return await self._repeat(job, record, wish)
+        now = self.clock()
+        taken = await advance(self.store, record, lambda found: take_from_queue(found, wish.request, now), now=now)
+        return await self._deliver(taken, await code_again(self.keys, taken.verification, wish.service), wish)
+
+    async def _repeat(self, job: SendJob, record: Record, wish: Wish) -> Disposition:
+        delivery, now = record.verification.delivery, self.clock()
+        if delivery.request != wish.request or not outcome_is_unknown(delivery, now):
+            return self._leave(Disposition.DONE, job, "duplicate")
+        if wish.service.on_unknown is OnUnknown.ONCE and record.verification.state(now) is State.PENDING:
+            claimed = await advance(self.store, record, lambda found: retry_unknown(found, wish.request, now), now=now)
+            return await self._deliver(claimed, await code_again(self.keys, claimed.verification, wish.service), wish)
+        await self._settle(record, wish, DeliveryStatus.UNKNOWN, "worker_died")
+        return self._leave(Disposition.DONE, job, "unknown")
+
+    async def _deliver(self, record: Record, code: Sensitive, wish: Wish) -> Disposition:
+        delivered = await self.deliver(record, code, wish)
+        if delivered.result.outcome.may_try_again:
+            return Disposition.AGAIN
+        tried_once = delivered.record.verification.delivery.tries == 1
+        if delivered.result.outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE and tried_once:
+            return Disposition.AGAIN
+        return Disposition.DONE
+
+    async def _expire(self, job: SendJob, wish: Wish) -> Disposition:
+        """A code that comes late is worse than none: the person has asked again, or left."""
+        if job.verification is not None:
+            record = await self.store.get(parse_id(job.verification).key)
+            if record is not None and record.verification.delivery.status is DeliveryStatus.QUEUED:
+                await self._settle(record, wish, DeliveryStatus.NOT_SENT, "too_late")
+        return self._leave(Disposition.DONE, job, "too_late")
+
+    async def _settle(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> None:
+        now = self.clock()
+        known = record.verification.delivery.provider
+        result = SendResult(provider=known or self.deliver.provider.name, outcome=Outcome.UNKNOWN, reason=reason)
+        await advance(self.store, record, lambda found: settle(found, wish.request, now, result, status), now=now)
+
+    def _leave(self, disposition: Disposition, job: SendJob, reason: str) -> Disposition:
+        self.journal("left", service=job.service, disposition=disposition.name.lower(), reason=reason, batch=job.batch)
+        return disposition

@@ -1,0 +1,115 @@
+"""Starts a verification for an HTTP caller: stores it and sends its code, at once or through the queue."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from functions.domain.errors import DeliveryUnavailable, InvalidRequest, NumberTypeBlocked
+from functions.domain.identity import request_digest
+from functions.domain.phone import PhoneNumber
+from functions.domain.sensitive import Sensitive
+from functions.domain.service import Service
+from functions.domain.verification import Record
+from functions.usecases.deliver import Deliver, refuse_undelivered
+from functions.usecases.once import Once
+from functions.usecases.ports import Clock, Entropy, Keys, QueueUnavailable, SendJob, SendQueue
+from functions.usecases.reserve import Reserve, Wish
+from functions.usecases.views import VerificationView, view
+
+_REQUEST_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartCommand:
+    to: PhoneNumber
+    service: str
+    caller: str
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    """The request's content, for telling a repeat from another request under the same key."""
+    respond_async: bool = False
+    code: Sensitive | None = None
+    locale: str | None = None
+    domain: str | None = None
+    app_hash: str | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartVerification:
+    """Raises the refusals of the rules, DeliveryFailed, StoreUnavailable, QueueUnavailable, KeysUnavailable."""
+
+    services: Mapping[str, Service]
+    keys: Keys
+    reserve: Reserve
+    deliver: Deliver
+    queue: SendQueue
+    once: Once
+    entropy: Entropy
+    clock: Clock
+
+    async def __call__(self, command: StartCommand) -> VerificationView:
+        service = self._admit(command)
+        if command.idempotency_key is None:
+            request = base64.urlsafe_b64encode(self.entropy(_REQUEST_BYTES)).decode()
+            return await self._start(command, service, request)
+        keys = await self.keys.keyring()
+        request = request_digest(keys, "http", command.caller, command.idempotency_key)
+        fingerprint = request_digest(keys, "fingerprint", command.fingerprint)
+        return await self.once(request, fingerprint, lambda: self._start(command, service, request))
+
+    def _admit(self, command: StartCommand) -> Service:
+        service = self.services.get(command.service)
+        if service is None:
+            raise InvalidRequest("there is no such service")
+        if not command.to.takes_sms:
+            raise NumberTypeBlocked(f"no SMS is sent to a number of type {command.to.type.value}")
+        if command.respond_async and command.code is not None:
+            raise InvalidRequest("a code of your own can't wait in the queue: send it without Prefer: respond-async")
+        return service
+
+    async def _start(self, command: StartCommand, service: Service, request: str) -> VerificationView:
+        wish = Wish(
+            to=command.to,
+            service=service,
+            request=request,
+            code=command.code,
+            locale=command.locale,
+            domain=command.domain,
+            app_hash=command.app_hash,
+            queued=command.respond_async,
+            metadata=command.metadata,
+        )
+        reservation = await self.reserve(wish)
+        if reservation.code is None:
+            refuse_undelivered(reservation.record.verification.delivery.status)
+            return view(reservation.record, service, now=self.clock())
+        if command.respond_async:
+            await self._enqueue(wish, reservation.record)
+            return view(reservation.record, service, now=self.clock())
+        delivered = await self.deliver(reservation.record, reservation.code, wish)
+        refuse_undelivered(delivered.status, delivered.result.retry_after)
+        return view(delivered.record, service, now=self.clock(), provider=delivered.result.provider)
+
+    async def _enqueue(self, wish: Wish, record: Record) -> None:
+        try:
+            await self.queue.put(_job(wish, str(record.verification.id), self.clock()))
+        except QueueUnavailable as error:
+            # If the queue took the job after all, the sender finds the claim gone and leaves it.
+            await self.deliver.give_back(record, wish, reason="queue_unavailable")
+            raise DeliveryUnavailable("the queue can't be reached: nothing was sent") from error
+
+
+def _job(wish: Wish, verification: str, now: int) -> SendJob:
+    return SendJob(
+        to=wish.to.e164,
+        service=wish.service.name,
+        key=wish.request,
+        locale=wish.locale,
+        send_by=now + wish.service.send_within,
+        domain=wish.domain,
+        app_hash=wish.app_hash,
+        verification=verification,
+    )

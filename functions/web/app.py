@@ -1,0 +1,134 @@
+"""The API: routes, and for each what goes in and what comes out. docs/api.md is its description for callers."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from functions.domain.code import parse_code
+from functions.domain.errors import InvalidCode, InvalidRequest
+from functions.domain.message import parse_app_hash, parse_domain, parse_locale
+from functions.domain.metadata import parse_metadata
+from functions.domain.phone import parse_phone_number
+from functions.domain.sensitive import Sensitive
+from functions.usecases.check import CheckCommand, CheckVerification
+from functions.usecases.look_up import CancelVerification, LookUpVerification
+from functions.usecases.ports import Journal
+from functions.usecases.start import StartCommand, StartVerification
+from functions.usecases.views import VerificationView
+from functions.web.authentication import Callers, authenticate
+from functions.web.bodies import CheckBody, StartBody, read
+from functions.web.boundary import Boundary, json_response
+
+HEALTH = "/v1/health"
+_LONGEST_KEY = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    start: StartVerification
+    check: CheckVerification
+    look_up: LookUpVerification
+    cancel: CancelVerification
+    callers: Callers
+
+    async def admit(self, request: Request) -> None:
+        if request.url.path != HEALTH:
+            request.state.caller = await authenticate(request.headers, self.callers)
+
+    async def start_verification(self, request: Request) -> Response:
+        body = await read(request, StartBody)
+        respond_async = _prefers_async(request)
+        verification = await self.start(_start_command(request, body, respond_async=respond_async))
+        return json_response(
+            {**_shown(verification), "to": body.to},
+            202 if respond_async else 201,
+            location=f"/v1/verifications/{verification.id}",
+        )
+
+    async def check_verification(self, request: Request) -> Response:
+        body = await read(request, CheckBody)
+        checked = await self.check(
+            CheckCommand(
+                id=request.path_params["id"],
+                code=_code(body.code),
+                caller=request.state.caller,
+                idempotency_key=_idempotency_key(request),
+            )
+        )
+        return json_response({**_shown(checked.verification), "valid": checked.valid})
+
+    async def get_verification(self, request: Request) -> Response:
+        return json_response(_shown(await self.look_up(request.path_params["id"])))
+
+    async def cancel_verification(self, request: Request) -> Response:
+        return json_response(_shown(await self.cancel(request.path_params["id"])))
+
+
+def create_app(api: Api, journal: Journal) -> Boundary:
+    routes = [
+        Route("/v1/verifications", api.start_verification, methods=["POST"]),
+        Route("/v1/verifications/{id}/check", api.check_verification, methods=["POST"]),
+        Route("/v1/verifications/{id}", api.get_verification, methods=["GET"]),
+        Route("/v1/verifications/{id}", api.cancel_verification, methods=["DELETE"]),
+        Route(HEALTH, _health, methods=["GET"]),
+    ]
+    return Boundary(Router(routes, redirect_slashes=False), journal=journal, admit=api.admit)
+
+
+async def _health(_: Request) -> Response:
+    return json_response({"status": "ok"})
+
+
+def _start_command(request: Request, body: StartBody, *, respond_async: bool) -> StartCommand:
+    _check_address(body.ip)
+    return StartCommand(
+        to=parse_phone_number(body.to),
+        service=body.service,
+        caller=request.state.caller,
+        idempotency_key=_idempotency_key(request),
+        fingerprint=msgspec.json.encode([body, respond_async], order="deterministic").decode(),
+        respond_async=respond_async,
+        code=None if body.code is None else _code(body.code),
+        locale=body.locale and parse_locale(body.locale),
+        domain=body.domain and parse_domain(body.domain),
+        app_hash=body.app_hash and parse_app_hash(body.app_hash),
+        metadata=parse_metadata(body.metadata),
+    )
+
+
+def _code(found: object) -> Sensitive:
+    if not isinstance(found, str):
+        raise InvalidCode("a code is a string of digits")
+    return parse_code(found)
+
+
+def _check_address(ip: str | None) -> None:
+    try:
+        _ = ip and ipaddress.ip_address(ip)
+    except ValueError:
+        raise InvalidRequest("ip is not an IP address") from None
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise InvalidRequest(f"an Idempotency-Key has 1 to {_LONGEST_KEY} printable ASCII characters")
+    return key
+
+
+def _prefers_async(request: Request) -> bool:
+    """RFC 7240, section 4.1."""
+    preferences = ",".join(request.headers.getlist("prefer")).split(",")
+    return any(preference.strip().lower() == "respond-async" for preference in preferences)
+
+
+def _shown(verification: VerificationView) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(verification)
+    return shown

@@ -1,0 +1,74 @@
+"""JSON bodies of requests: small, strict, and read in one way only.
+
+A parser that takes the last of two equal keys, or a list where a text belongs, lets an attacker show one thing to the
+checks and another to the sender. So both are refused, and so is every field that is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from functions.domain.errors import InvalidRequest
+from functions.web.problems import BodyTooLarge
+
+LARGEST = 4096
+"""Bytes of a single call's body."""
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+_Service = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class StartBody(msgspec.Struct, forbid_unknown_fields=True):
+    to: str
+    service: _Service = "default"
+    locale: str | None = None
+    code: Any = None
+    ip: str | None = None
+    """The end user's address: checked for its shape; no rule looks at it yet."""
+    app_hash: str | None = None
+    domain: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
+    code: Any
+    """Any: a code that is no text is a malformed code, not a malformed request."""
+
+
+async def read(request: Request, kind: type[Body], *, largest: int = LARGEST) -> Body:
+    """Raises InvalidRequest or BodyTooLarge."""
+    raw = await request.body()
+    if len(raw) > largest:
+        raise BodyTooLarge(f"a body has at most {largest} bytes")
+    _refuse_ambiguity(raw)
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(_first_line(error)) from None
+
+
+def _refuse_ambiguity(raw: bytes) -> None:
+    try:
+        json.loads(raw, object_pairs_hook=_refuse_twins, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("the body is not a JSON object") from None
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidRequest("a field appears twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidRequest(f"{name} is not JSON")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

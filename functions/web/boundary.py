@@ -1,0 +1,57 @@
+"""The edge of each ASGI app: turns every error into its problem, and says in the journal how each request ended."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Router
+from starlette.types import Receive, Scope, Send
+
+from functions.usecases.ports import Journal
+from functions.web.problems import Internal, MethodNotAllowed, NoSuchRoute, as_problem, problem_response
+
+_log = logging.getLogger(__name__)
+
+Admit = Callable[[Request], Awaitable[None]]
+
+
+class Boundary:
+    """`admit` runs before routing and before the body is read; what it raises is the answer."""
+
+    def __init__(self, router: Router, *, journal: Journal, admit: Admit | None = None) -> None:
+        self._router = router
+        self._journal = journal
+        self._admit = admit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self  # makes the router raise its 404 and 405 instead of answering them in plain text
+        request = Request(scope, receive)
+        try:
+            if self._admit is not None:
+                await self._admit(request)
+            await self._router(scope, receive, send)
+        except HTTPException as error:
+            await self._answer(NoSuchRoute() if error.status_code == 404 else MethodNotAllowed(), scope, receive, send)  # noqa: PLR2004
+        except Exception as error:  # noqa: BLE001 - the last resort: without it a caller gets somebody else's 500 page
+            await self._answer(error, scope, receive, send)
+
+    async def _answer(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = as_problem(error)
+        if isinstance(problem, Internal):
+            _log.error("unexpected", exc_info=error)
+        self._journal("refused", method=scope["method"], code=problem.code, error=type(error).__name__)
+        await problem_response(problem)(scope, receive, send)
+
+
+def json_response(content: object, status: int = 200, **headers: str) -> Response:
+    return Response(
+        msgspec.json.encode(content),
+        status,
+        headers={"cache-control": "no-store", **headers},
+        media_type="application/json",
+    )
