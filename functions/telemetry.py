@@ -7,7 +7,7 @@ import logging
 import sys
 
 _QUIET = ("aiobotocore", "aiohttp", "asyncio", "boto", "botocore", "mangum", "urllib3")
-"""Libraries whose DEBUG lines print request bodies, and so numbers and texts."""
+"""Libraries whose DEBUG lines print request bodies, and INFO lines paths with tokens in them."""
 
 _journal = logging.getLogger("salvo")
 
@@ -32,7 +32,7 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
-        logging.getLogger(name).setLevel(max(logging.INFO, logging.getLevelName(level)))
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
 def journal(event: str, /, **facts: str | float | None) -> None:

@@ -75,7 +75,7 @@ class DeliveryStatus(StrEnum):
 
     QUEUED = "queued"
     """Waits in the queue for the sender."""
-    SENDING = "sending"
+    SUBMITTED = "submitted"
     """Handed to the provider; nothing else is known, and for an accepted message nothing else is written."""
     NOT_SENT = "not_sent"
     """The provider definitely did not take it; the request may be repeated."""
@@ -88,7 +88,7 @@ class DeliveryStatus(StrEnum):
 
 _RANK = {
     DeliveryStatus.QUEUED: 0,
-    DeliveryStatus.SENDING: 1,
+    DeliveryStatus.SUBMITTED: 1,
     DeliveryStatus.NOT_SENT: 2,
     DeliveryStatus.UNKNOWN: 2,
     DeliveryStatus.REJECTED: 3,

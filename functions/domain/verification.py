@@ -214,13 +214,13 @@ def take_from_queue(record: Record, request: str, now: int) -> Record:
     live = record.verification
     if live.delivery.request != request or live.delivery.status is not DeliveryStatus.QUEUED:
         raise Conflict("this send is claimed already")
-    taken = replace(live.delivery, status=DeliveryStatus.SENDING, at=now)
+    taken = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now)
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=taken))
 
 
 def outcome_is_unknown(delivery: Delivery, now: int) -> bool:
     """Whether a send was claimed and nobody alive can tell how it went."""
-    if delivery.status is DeliveryStatus.SENDING:
+    if delivery.status is DeliveryStatus.SUBMITTED:
         return now - delivery.at >= CLAIM_LEASE
     return delivery.status is DeliveryStatus.UNKNOWN
 
@@ -230,7 +230,7 @@ def retry_unknown(record: Record, request: str, now: int) -> Record:
     live = record.verification
     if live.delivery.request != request or live.delivery.tries > 1 or not outcome_is_unknown(live.delivery, now):
         raise Conflict("this send is claimed already")
-    again = replace(live.delivery, status=DeliveryStatus.SENDING, at=now, tries=live.delivery.tries + 1)
+    again = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now, tries=live.delivery.tries + 1)
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=again))
 
 
@@ -345,7 +345,7 @@ def _new_verification(start: Start, code: Code, service: Service, now: int) -> V
 
 
 def _handed_over(start: Start, send: int, now: int) -> Delivery:
-    status = DeliveryStatus.QUEUED if start.queued else DeliveryStatus.SENDING
+    status = DeliveryStatus.QUEUED if start.queued else DeliveryStatus.SUBMITTED
     return Delivery(status=status, request=start.request, send=send, at=now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResult
@@ -15,7 +16,7 @@ from functions.usecases.ports import Clock, Journal, Provider, VerificationStore
 from functions.usecases.reserve import Wish
 
 _STATUS = {
-    Outcome.ACCEPTED: DeliveryStatus.SENDING,
+    Outcome.ACCEPTED: DeliveryStatus.SUBMITTED,
     Outcome.REJECTED_NUMBER: DeliveryStatus.REJECTED,
     Outcome.REJECTED_CONTENT: DeliveryStatus.REJECTED,
     Outcome.THROTTLED_RECIPIENT: DeliveryStatus.THROTTLED,
@@ -47,8 +48,10 @@ class Deliver:
 
     async def __call__(self, record: Record, code: Sensitive, wish: Wish) -> Delivered:
         """Raises StoreUnavailable where a refusal could not be written down; the claim then still stands."""
-        result = await self.provider.send(self._message(record, code, wish))
-        self._report(record, wish, result)
+        message = self._message(record, code, wish)
+        began = asyncio.get_running_loop().time()
+        result = await self.provider.send(message)
+        self._report(record, wish, result, asyncio.get_running_loop().time() - began)
         if result.outcome is Outcome.ACCEPTED:
             return Delivered(record, result)
         return Delivered(await self._write_down(record, wish, result), result)
@@ -86,7 +89,7 @@ class Deliver:
         result = SendResult(provider=self.provider.name, outcome=Outcome.TRANSIENT, reason=reason)
         await advance(self.store, record, lambda found: release(found, wish.request, now, result), now=now)
 
-    def _report(self, record: Record, wish: Wish, result: SendResult) -> None:
+    def _report(self, record: Record, wish: Wish, result: SendResult, seconds: float) -> None:
         self.journal(
             "send",
             verification=str(record.verification.id),
@@ -98,6 +101,7 @@ class Deliver:
             message_id=result.message_id,
             segments=result.segments,
             price=result.price,
+            milliseconds=round(seconds * 1000),
         )
 
 

@@ -1,0 +1,295 @@
+"""The use cases on a real table, with a clock that stands still and a gateway that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from functions.domain.delivery import Message, Outcome, SendResult
+from functions.domain.keys import Keyring, derive
+from functions.domain.phone import PhoneNumber, parse_phone_number
+from functions.domain.sensitive import Sensitive
+from functions.domain.service import Limit, Service
+from functions.stores.answers import DynamoAnswerStore
+from functions.stores.dynamodb import Table
+from functions.stores.verifications import DynamoVerificationStore
+from functions.usecases.check import CheckVerification
+from functions.usecases.deliver import Deliver
+from functions.usecases.look_up import CancelVerification, LookUpVerification
+from functions.usecases.once import Once
+from functions.usecases.ports import SendJob
+from functions.usecases.receive import RecordReceipt
+from functions.usecases.reserve import Reserve
+from functions.usecases.send import SendQueued
+from functions.usecases.send_batch import SendBatch
+from functions.usecases.start import StartVerification
+from functions.web.app import Api, create_app
+from functions.web.authentication import digest_key
+from functions.web.boundary import Boundary
+
+MORNING = 1_800_000_000
+"""2027-01-15 08:00:00 UTC."""
+API_KEY = "test-key"
+
+_numbers = itertools.count(secrets.randbelow(90_000_000))
+
+
+def fresh_number() -> PhoneNumber:
+    """A valid German mobile number that no other test of this run uses."""
+    return parse_phone_number(f"+49151{next(_numbers) % 100_000_000:08d}")
+
+
+@dataclass(slots=True)
+class ManualClock:
+    now: int = MORNING
+
+    def __call__(self) -> int:
+        return self.now
+
+    def advance(self, seconds: int) -> None:
+        self.now += seconds
+
+
+@dataclass(slots=True)
+class FixedKeys:
+    ring: Keyring = field(
+        default_factory=lambda: Keyring("k1", {"k1": derive("a test's pepper", "pepper")}, derive("a test's", "index"))
+    )
+
+    async def keyring(self) -> Keyring:
+        return self.ring
+
+    async def pepper(self, kid: str) -> bytes | None:
+        return self.ring.peppers.get(kid)
+
+
+def accept(message: Message) -> SendResult:
+    return SendResult(provider="recording", outcome=Outcome.ACCEPTED, message_id=message.reference)
+
+
+def answer(outcome: Outcome, **more: Any) -> Callable[[Message], SendResult]:
+    return lambda _: SendResult(provider="recording", outcome=outcome, reason="scripted", **more)
+
+
+@dataclass(slots=True)
+class RecordingProvider:
+    """Remembers every message. `script` answers the next ones in order, then `otherwise` does."""
+
+    name: str = "recording"
+    timeout: float = 1.0
+    latency: float = 0.0
+    otherwise: Callable[[Message], SendResult] = accept
+    script: list[Callable[[Message], SendResult]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def send(self, message: Message) -> SendResult:
+        self.messages.append(message)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(self.latency)
+        self.at_once -= 1
+        step = self.script.pop(0) if self.script else self.otherwise
+        return step(message)
+
+    def sent_to(self, number: PhoneNumber) -> list[Message]:
+        return [message for message in self.messages if message.to == number]
+
+    def code_for(self, number: PhoneNumber) -> str:
+        """The code of the latest message to the number."""
+        text = self.sent_to(number)[-1].text.reveal()
+        found = re.search(r"[0-9]{6,10}", text)
+        assert found is not None, "a message without a code"
+        return found.group()
+
+
+@dataclass(slots=True)
+class RecordingQueue:
+    jobs: list[SendJob] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def put(self, job: SendJob) -> None:
+        if self.error is not None:
+            raise self.error
+        self.jobs.append(job)
+
+
+@dataclass(slots=True)
+class RecordingDeadLetters:
+    bodies: list[tuple[str, str]] = field(default_factory=list)
+    error: Exception | None = None
+
+    async def put(self, body: str, *, reason: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.bodies.append((body, reason))
+
+
+@dataclass(slots=True)
+class RecordingJournal:
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self, event: str, /, **facts: str | float | None) -> None:
+        self.lines.append({"event": event, **facts})
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+
+@dataclass(slots=True)
+class OneCaller:
+    async def name_of(self, key_digest: str) -> str | None:
+        return "tester" if key_digest == digest_key(API_KEY) else None
+
+
+class Harness:
+    """One deployment: everything that the handlers wire up, on `table`, with the world's parts at hand."""
+
+    def __init__(self, table: Table, **services: Service) -> None:
+        self.clock = ManualClock()
+        self.keys = FixedKeys()
+        self.provider = RecordingProvider()
+        self.queue = RecordingQueue()
+        self.dead_letters = RecordingDeadLetters()
+        self.journal = RecordingJournal()
+        self.services: dict[str, Service] = {"default": Service(), **services}
+        self.table = table
+        self.store = DynamoVerificationStore(table, secrets.token_bytes)
+        self.answers = DynamoAnswerStore(table, secrets.token_bytes)
+
+    @property
+    def reserve(self) -> Reserve:
+        return Reserve(store=self.store, keys=self.keys, entropy=secrets.token_bytes, clock=self.clock)
+
+    @property
+    def deliver(self) -> Deliver:
+        return Deliver(store=self.store, provider=self.provider, clock=self.clock, journal=self.journal)
+
+    @property
+    def start(self) -> StartVerification:
+        return StartVerification(
+            services=self.services,
+            keys=self.keys,
+            reserve=self.reserve,
+            deliver=self.deliver,
+            queue=self.queue,
+            once=Once(answers=self.answers, clock=self.clock),
+            entropy=secrets.token_bytes,
+            clock=self.clock,
+        )
+
+    @property
+    def check(self) -> CheckVerification:
+        return CheckVerification(
+            services=self.services,
+            store=self.store,
+            keys=self.keys,
+            entropy=secrets.token_bytes,
+            clock=self.clock,
+            journal=self.journal,
+        )
+
+    @property
+    def look_up(self) -> LookUpVerification:
+        return LookUpVerification(services=self.services, store=self.store, clock=self.clock)
+
+    @property
+    def cancel(self) -> CancelVerification:
+        return CancelVerification(services=self.services, store=self.store, clock=self.clock, journal=self.journal)
+
+    @property
+    def receive(self) -> RecordReceipt:
+        return RecordReceipt(store=self.store, clock=self.clock, journal=self.journal)
+
+    @property
+    def send(self) -> SendQueued:
+        return SendQueued(
+            services=self.services,
+            store=self.store,
+            keys=self.keys,
+            reserve=self.reserve,
+            deliver=self.deliver,
+            clock=self.clock,
+            journal=self.journal,
+        )
+
+    def send_batch(self, *, in_flight: int = 1000) -> SendBatch:
+        return SendBatch(
+            send=self.send,
+            provider=self.provider,
+            dead_letters=self.dead_letters,
+            journal=self.journal,
+            in_flight=in_flight,
+        )
+
+    @property
+    def app(self) -> Boundary:
+        api = Api(start=self.start, check=self.check, look_up=self.look_up, cancel=self.cancel, callers=OneCaller())
+        return create_app(api, self.journal)
+
+    def change_service(self, **changes: Any) -> None:
+        self.services["default"] = replace(self.services["default"], **changes)
+
+
+UNLIMITED: dict[str, Any] = {"cooldown": 0, "limits": (Limit(20, 1),)}
+"""For tests that are not about the sending limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def call(  # noqa: PLR0913 - a request has as many parts
+    app: Boundary,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    key: str | None = API_KEY,
+) -> Response:
+    """One request to an ASGI app. `body` is JSON, or bytes as they are."""
+    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    sent = {**({"authorization": f"Bearer {key}"} if key is not None else {}), **(headers or {})}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "https",
+        "server": ("test", 443),
+        "http_version": "1.1",
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in sent.items()],
+    }
+    answered: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    await app(scope, receive, send)
+    head = {name.decode(): value.decode() for name, value in answered[0]["headers"]}
+    return Response(answered[0]["status"], head, b"".join(part.get("body", b"") for part in answered[1:]))
+
+
+def reveal(text: str) -> Sensitive:
+    """A test's own code."""
+    return Sensitive(text)
