@@ -30,7 +30,7 @@ from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import SendBatch
 from functions.usecases.start import StartVerification
 from functions.web.app import Api, create_app
-from functions.web.authentication import digest_key
+from functions.web.authentication import Callers, digest_key
 from functions.web.boundary import Boundary
 
 MORNING = 1_800_000_000
@@ -159,6 +159,7 @@ class Harness:
         self.queue = RecordingQueue()
         self.dead_letters = RecordingDeadLetters()
         self.journal = RecordingJournal()
+        self.callers: Callers = OneCaller()
         self.services: dict[str, Service] = {"default": Service(), **services}
         self.table = table
         self.store = DynamoVerificationStore(table, secrets.token_bytes)
@@ -231,7 +232,7 @@ class Harness:
 
     @property
     def app(self) -> Boundary:
-        api = Api(start=self.start, check=self.check, look_up=self.look_up, cancel=self.cancel, callers=OneCaller())
+        api = Api(start=self.start, check=self.check, look_up=self.look_up, cancel=self.cancel, callers=self.callers)
         return create_app(api, self.journal)
 
     def change_service(self, **changes: Any) -> None:
@@ -240,6 +241,8 @@ class Harness:
 
 UNLIMITED: dict[str, Any] = {"cooldown": 0, "limits": (Limit(20, 1),)}
 """For tests that are not about the sending limits."""
+
+_PROBLEM = {"type", "title", "status", "code", "detail"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ class Response:
         return json.loads(self.body)
 
 
-async def call(  # noqa: PLR0913 - a request has as many parts
+async def call(
     app: Boundary,
     method: str,
     path: str,
@@ -261,6 +264,7 @@ async def call(  # noqa: PLR0913 - a request has as many parts
     *,
     headers: Mapping[str, str] | None = None,
     key: str | None = API_KEY,
+    query: bytes = b"",
 ) -> Response:
     """One request to an ASGI app. `body` is JSON, or bytes as they are."""
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
@@ -270,7 +274,7 @@ async def call(  # noqa: PLR0913 - a request has as many parts
         "method": method,
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query,
         "root_path": "",
         "scheme": "https",
         "server": ("test", 443),
@@ -288,6 +292,21 @@ async def call(  # noqa: PLR0913 - a request has as many parts
     await app(scope, receive, send)
     head = {name.decode(): value.decode() for name, value in answered[0]["headers"]}
     return Response(answered[0]["status"], head, b"".join(part.get("body", b"") for part in answered[1:]))
+
+
+def assert_problem(response: Response, status: int, code: str) -> None:
+    """Whether the answer is this error, in the shape that all errors have."""
+    assert (response.status, response.json["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["cache-control"] == "no-store"
+    assert _PROBLEM <= response.json.keys() <= _PROBLEM | {"retry_after"}
+    assert response.json["status"] == status
+    assert response.json["type"] == f"urn:salvo:problem:{code}"
+
+
+def another(code: str) -> str:
+    """A code as long, and wrong."""
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
 
 
 def reveal(text: str) -> Sensitive:
