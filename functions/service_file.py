@@ -12,7 +12,14 @@ import msgspec
 from msgspec import Meta
 
 from functions.domain.errors import InvalidRequest
-from functions.domain.message import brand_problems, parse_app_hash, parse_domain, parse_locale, text_problems
+from functions.domain.message import (
+    ANY_LOCALE,
+    brand_problems,
+    parse_app_hash,
+    parse_domain,
+    parse_locale,
+    text_problems,
+)
 from functions.domain.service import Limit, OnResend, OnUnknown, Service
 
 MOST_SENDS = 20
@@ -76,6 +83,7 @@ def _parse_service(name: str, table: object, problems: list[str]) -> Service:
     for key, value in table.items():
         wrong = _read(key, value, found)
         problems += [f"{name}.{key}: {problem}" for problem in wrong]
+    problems += [f"{name}.texts.{problem}" for problem in _wording_problems(found)]
     return Service(name=name, **found)
 
 
@@ -101,9 +109,16 @@ def _limit_problems(limits: tuple[Limit, ...]) -> list[str]:
     ]
 
 
-def _texts_problems(texts: Mapping[str, str]) -> list[str]:
-    locales = [f"{locale}: {wrong}" for locale in texts if locale != "*" for wrong in _refusals(parse_locale)(locale)]
-    return locales + [f"{locale}: {wrong}" for locale, text in texts.items() for wrong in text_problems(text)]
+def _locales_problems(texts: Mapping[str, str]) -> list[str]:
+    return [
+        f"{locale}: {wrong}" for locale in texts if locale != ANY_LOCALE for wrong in _refusals(parse_locale)(locale)
+    ]
+
+
+def _wording_problems(found: Mapping[str, Any]) -> list[str]:
+    """The texts as they will be sent: with the service's brand in them."""
+    texts, brand = found.get("texts", {}), found.get("brand", "")
+    return [f"{locale}: {wrong}" for locale, text in texts.items() for wrong in text_problems(text, brand=brand)]
 
 
 def _refusals(parse: Callable[[str], str]) -> Callable[[str], list[str]]:
@@ -120,7 +135,7 @@ def _refusals(parse: Callable[[str], str]) -> Callable[[str], list[str]]:
 _CHECKS: Mapping[str, Callable[[Any], list[str]]] = {
     "brand": brand_problems,
     "limits": _limit_problems,
-    "texts": _texts_problems,
+    "texts": _locales_problems,
     "locale": _refusals(parse_locale),
     "domain": _refusals(parse_domain),
     "app_hash": _refusals(parse_app_hash),

@@ -1,0 +1,80 @@
+"""./salvo up: the whole system, until Ctrl-C or TERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+
+from infra.environments import say
+from infra.local.system import System, start_system
+
+LOCAL_KEY = "local"
+"""The API key of the local system."""
+LONGEST_LATENCY = 7.5
+"""Seconds. The functions give the gateway 8."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8080, help="of the API on 127.0.0.1; 0 for any free one (8080)")
+    add_gateway_arguments(parser, latency=0.2)
+
+
+def add_gateway_arguments(parser: argparse.ArgumentParser, *, latency: float) -> None:
+    parser.add_argument(
+        "--latency", type=_latency, default=latency, metavar="S", help=f"seconds that the gateway takes ({latency:g})"
+    )
+    parser.add_argument(
+        "--fail", type=_share, default=0.0, metavar="P", help="share of sends that it refuses or drops, 0 to 1 (0)"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    return asyncio.run(_serve(arguments))  # noqa: TID251 - this is no function
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with start_system(port=arguments.port, latency=arguments.latency, fail=arguments.fail) as system:
+            _announce(system)
+            await stop.wait()
+            say("stopping")
+    except OSError as error:
+        say(f"could not start on port {arguments.port}: {error.strerror or error}")
+        return 1
+    return 0
+
+
+def _announce(system: System) -> None:
+    resources = system.base.resources
+    ready = {
+        "api": system.url,
+        "inbox": f"{system.url}/inbox.json",
+        "key": LOCAL_KEY,
+        "aws_endpoint": resources.endpoint,
+        "table": resources.table,
+        "queue_url": resources.queue_url,
+    }
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    say(f"ready: {system.url} (Ctrl-C stops everything)")
+
+
+def _latency(text: str) -> float:
+    return _between(text, LONGEST_LATENCY)
+
+
+def _share(text: str) -> float:
+    return _between(text, 1.0)
+
+
+def _between(text: str, most: float) -> float:
+    number = float(text)
+    if not 0 <= number <= most:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {most:g}")
+    return number
