@@ -6,8 +6,9 @@ prints {"url": …} when it is ready and ends on TERM. It is cheap enough to hol
 stands beside the functions whose speed is measured.
 
     POST   /v2/sms/single_send.json     Yunpian's API
-    GET    /inbox.json[?to=%2B49…]      what the phones have received; DELETE /inbox forgets it
+    GET    /inbox.json[?to=%2B49…]      what the phones have received
     GET    /inbox/count.json            {"messages", "numbers", "max_per_number"}
+    DELETE /inbox                       forgets it, and what was asked
     GET    /control, PUT /control       latency, share of failures, script of faults, caps (faults.py)
     GET    /control/requests.json       every send that was asked for, and what became of it
 """

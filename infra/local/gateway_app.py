@@ -142,6 +142,7 @@ class Gateway:
 
     async def _clear(self, _: web.Request) -> web.Response:
         self._phones.clear()
+        self._asked.clear()
         return web.Response(status=204)
 
     async def _control(self, _: web.Request) -> web.Response:

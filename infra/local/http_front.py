@@ -214,10 +214,16 @@ def _as_response(answer: Mapping[str, Any]) -> web.Response:
     response.headers["Content-Type"] = "text/plain; charset=utf-8"
     for name, value in (answer.get("headers") or {}).items():
         if name.lower() not in _NOT_PASSED_ON:
-            response.headers[name] = str(value)
+            response.headers[name] = _one_line(str(value))
     for cookie in answer.get("cookies") or ():
-        response.headers.add("Set-Cookie", cookie)
+        response.headers.add("Set-Cookie", _one_line(cookie))
     return response
+
+
+def _one_line(value: Any) -> str:
+    if not isinstance(value, str) or "\n" in value or "\r" in value:
+        raise MalformedAnswer("a header is no line of text")
+    return value
 
 
 def _message(status: int, text: str) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -64,3 +65,31 @@ def rendezvous(event: Any, context: Any) -> int:
     while len(list(folder.iterdir())) < event["of"]:
         time.sleep(0.01)
     return os.getpid()
+
+
+def respond(event: Any, context: Any) -> Any:
+    """Answers an HTTP request with what its body says."""
+    return json.loads(event["body"])
+
+
+def consume(event: Any, context: Any) -> Any:
+    """Notes the batch, then does as its messages say: {"fail": true}, {"answer": …} or {"raise": true}."""
+    notes = Path(os.environ["NOTES"])  # noqa: TID251 (a handler's settings)
+    (notes / context.aws_request_id).write_text(json.dumps(event))
+    orders = {record["messageId"]: json.loads(record["body"]) for record in event["Records"]}
+    for order in orders.values():
+        if "raise" in order:
+            raise RuntimeError("no good")
+        if "answer" in order:
+            return order["answer"]
+    return {"batchItemFailures": [{"itemIdentifier": name} for name, order in orders.items() if "fail" in order]}
+
+
+def linger(event: Any, context: Any) -> None:
+    time.sleep(60)
+
+
+def meet(event: Any, context: Any) -> int:
+    """`rendezvous` over HTTP."""
+    query = event["queryStringParameters"]
+    return rendezvous({"folder": query["folder"], "of": int(query["of"])}, context)

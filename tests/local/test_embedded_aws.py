@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from infra.local.embedded_aws import EmbeddedAws, EmbeddedAwsFailed, aws_client, create_resources
+from infra.local.processes import REPOSITORY
+from infra.local.system import embedded_aws_python
+from tests.local.conftest import Eventually
+
+STORAGE = """
+Parameters:
+  Billing: {Type: String, Default: PAY_PER_REQUEST}
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: !Ref Billing
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+      TimeToLiveSpecification: {AttributeName: forgotten_at, Enabled: true}
+      Tags: [{Key: stack, Value: !Sub "${AWS::StackName}"}, {Key: all, Value: !Join [",", [a, b]]}]
+"""
+MESSAGING = """
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 90
+      MessageRetentionPeriod: 900
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetterQueue.Arn, maxReceiveCount: 3}
+  DeadLetterQueue:
+    Type: AWS::SQS::Queue
+"""
+CRASHING_PARENT = """
+import asyncio, os, signal
+from infra.local.embedded_aws import EmbeddedAws
+from infra.local.system import embedded_aws_python
+async def main():
+    async with EmbeddedAws.start(python=embedded_aws_python()) as aws:
+        print(aws.child.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def templates(tmp_path: Path) -> Path:
+    (tmp_path / "storage.yaml").write_text(STORAGE)
+    (tmp_path / "messaging.yaml").write_text(MESSAGING)
+    return tmp_path
+
+
+async def test_it_answers_on_loopback_and_leaves_no_process(running: Callable[[int], bool]) -> None:
+    async with EmbeddedAws.start(python=embedded_aws_python()) as aws, aws_client("dynamodb", aws.endpoint) as dynamodb:
+        assert (await dynamodb.list_tables())["TableNames"] == []
+        assert running(aws.child.pid)
+
+    assert aws.endpoint.startswith("http://127.0.0.1:")
+    assert not running(aws.child.pid)
+
+
+async def test_a_port_that_somebody_else_has_is_left_to_them() -> None:
+    async def healthy(_: web.Request) -> web.Response:
+        return web.json_response({"services": {"dynamodb": "available"}, "version": "1.5.33"})
+
+    somebody = web.Application()
+    somebody.router.add_get("/_ministack/health", healthy)
+    runner = web.AppRunner(somebody)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    theirs = runner.addresses[0][1]
+
+    try:
+        async with EmbeddedAws.start(python=embedded_aws_python(), ports=[theirs, _free_port()]) as aws:
+            assert not aws.endpoint.endswith(f":{theirs}")
+        with pytest.raises(EmbeddedAwsFailed, match="already in use"):
+            async with EmbeddedAws.start(python=embedded_aws_python(), ports=[theirs]):
+                pytest.fail("that is not ours")
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+async def test_it_ends_when_we_are_killed(running: Callable[[int], bool], eventually: Eventually) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CRASHING_PARENT, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await parent.communicate()
+
+    async def has_ended() -> bool:
+        return not running(int(output))
+
+    assert parent.returncode == -signal.SIGKILL
+    await eventually(has_ended)
+
+
+async def test_the_table_is_the_templates(aws: EmbeddedAws, dynamodb: Any, templates: Path) -> None:
+    resources = await create_resources(aws.endpoint, visibility_timeout=1, prefix="tiny", templates=templates)
+
+    table = (await dynamodb.describe_table(TableName=resources.table))["Table"]
+    assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    ttl = await dynamodb.describe_time_to_live(TableName=resources.table)
+    assert ttl["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "forgotten_at"}
+
+
+async def test_the_queues_are_the_templates(aws: EmbeddedAws, sqs: Any, templates: Path) -> None:
+    resources = await create_resources(aws.endpoint, visibility_timeout=7, prefix="queues", templates=templates)
+
+    queue = await _attributes(sqs, resources.queue_url)
+    dead_letters = await _attributes(sqs, resources.dead_letter_queue_url)
+    assert queue["VisibilityTimeout"] == "7"
+    assert queue["MessageRetentionPeriod"] == "900"
+    assert json.loads(queue["RedrivePolicy"]) == {
+        "deadLetterTargetArn": dead_letters["QueueArn"],
+        "maxReceiveCount": 3,
+    }
+
+
+async def test_our_own_templates_work(aws: EmbeddedAws, dynamodb: Any) -> None:
+    resources = await create_resources(aws.endpoint, visibility_timeout=1, prefix="own")
+
+    ttl = await dynamodb.describe_time_to_live(TableName=resources.table)
+    assert ttl["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
+
+
+async def test_the_secrets_hold_what_the_functions_look_for(aws: EmbeddedAws, templates: Path) -> None:
+    resources = await create_resources(
+        aws.endpoint, visibility_timeout=1, prefix="secrets", api_key="a key", templates=templates
+    )
+
+    async with aws_client("secretsmanager", aws.endpoint) as client:
+        keys, callers, yunpian = [
+            json.loads((await client.get_secret_value(SecretId=name))["SecretString"])
+            for name in (resources.keys_secret, resources.callers_secret, resources.yunpian_secret)
+        ]
+    assert (keys["pepper"], keys["index"]) == ("k1", "k1")
+    assert len(keys["k1"]) >= 64
+    assert callers == {hashlib.sha256(b"a key").hexdigest(): {"name": "local"}}
+    assert yunpian == {"apikey": resources.yunpian_apikey, "receipt_token": resources.receipt_token}
+    assert len(bytes.fromhex(resources.yunpian_apikey)) == 16
+
+
+async def test_the_environment_names_everything(aws: EmbeddedAws, templates: Path) -> None:
+    resources = await create_resources(aws.endpoint, visibility_timeout=1, prefix="env", templates=templates)
+
+    environment = resources.environment()
+    assert environment["AWS_ENDPOINT_URL"] == aws.endpoint
+    assert environment["TABLE_NAME"] == resources.table
+    assert environment["QUEUE_URL"] == resources.queue_url
+    assert environment["DEAD_LETTER_QUEUE_URL"] == resources.dead_letter_queue_url
+    assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "eu-central-1"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _attributes(sqs: Any, url: str) -> dict[str, str]:
+    answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+    attributes: dict[str, str] = answer["Attributes"]
+    return attributes
