@@ -22,10 +22,10 @@ from functions.domain.message import (
 )
 from functions.domain.service import Limit, OnResend, OnUnknown, Service
 
-MOST_SENDS = 20
+MOST_SENDS = 10
 """Sends of a number that its record can remember and stay under 1 kB."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _Limits = Annotated[tuple[Limit, ...], Meta(max_length=5)]
 
 # NIST SP 800-63B-4, sections 3.1.3.2 and 3.2.2: where code_length begins, and lifetime and failures_in_a_row end.
@@ -75,7 +75,7 @@ def parse_services(document: Mapping[str, Any]) -> Mapping[str, Service]:
 
 def _parse_service(name: str, table: object, problems: list[str]) -> Service:
     if not _NAME.fullmatch(name):
-        problems.append(f"{name}: a service's name has 1 to 64 of A-Z, a-z, 0-9, - and _")
+        problems.append(f"{name}: a service's name has 1 to 32 of A-Z, a-z, 0-9, - and _")
     if not isinstance(table, dict):
         problems.append(f"{name}: must be a table, such as [{name}]")
         return Service(name=name)

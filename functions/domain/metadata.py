@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functions.domain.errors import InvalidRequest
 
 MOST_ENTRIES = 5
-MOST_BYTES = 200
+MOST_BYTES = 128
 """Names and values together: a number's whole record has to stay under 1 kB, the size of one write unit."""
 
 

@@ -33,7 +33,7 @@ class CachedSecret:
     secret_id: str
     clock: Clock
     fresh_for: int = FRESH_FOR
-    _value: Mapping[str, Any] | None = None
+    _value: Mapping[str, Any] | None = field(default=None, repr=False)
     _fetched_at: int = 0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -20,7 +20,7 @@ LARGEST = 4096
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
-_Service = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Service = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
 
 class StartBody(msgspec.Struct, forbid_unknown_fields=True):

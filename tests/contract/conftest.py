@@ -1,0 +1,35 @@
+"""Each contract runs on every engine: ministack, which is exact under concurrency, and moto's server, for the shape."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from functions.stores.dynamodb import Table
+from infra.local.embedded_aws import EmbeddedAws, aws_client, create_resources
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=["ministack", "moto"])
+async def table(request: pytest.FixtureRequest, aws: EmbeddedAws, moto_endpoint: str) -> AsyncIterator[Table]:
+    endpoint = aws.endpoint if request.param == "ministack" else moto_endpoint
+    made = await create_resources(endpoint, visibility_timeout=2, prefix=f"contract-{request.param}")
+    async with aws_client("dynamodb", endpoint) as client:
+        yield Table(client, made.table)
+
+
+@pytest.fixture(scope="session")
+async def exact_client(aws: EmbeddedAws) -> AsyncIterator[Any]:
+    async with aws_client("dynamodb", aws.endpoint) as client:
+        yield client
