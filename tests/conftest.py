@@ -25,7 +25,7 @@ async def resources(aws: EmbeddedAws) -> Resources:
 
 @pytest.fixture(scope="session")
 async def dynamodb(aws: EmbeddedAws) -> AsyncIterator[Any]:
-    async with aws_client("dynamodb", aws.endpoint) as client:
+    async with aws_client("dynamodb", aws.endpoint, connections=100) as client:
         yield client
 
 

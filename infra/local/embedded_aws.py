@@ -14,7 +14,6 @@ import itertools
 import json
 import secrets
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,8 +22,10 @@ from typing import Any, Self
 
 import aiohttp
 import yaml
+from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
+from infra.environments import ROOT, ensure
 from infra.local.processes import REPOSITORY, Child, start_module
 
 REGION = "eu-central-1"
@@ -49,11 +50,9 @@ class EmbeddedAws:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def start(cls, *, python: str = sys.executable, ports: Iterable[int] | None = None) -> AsyncIterator[Self]:
-        """Runs ministack on the first of `ports` that it gets, until the block is left.
-
-        `python` is an interpreter that has ministack: it may live in an environment of its own.
-        """
+    async def start(cls, *, ports: Iterable[int] | None = None) -> AsyncIterator[Self]:
+        """Runs ministack on the first of `ports` that it gets, until the block is left."""
+        python = _ministack_python()
         with tempfile.TemporaryDirectory(prefix="salvo-aws-") as folder:
             child, endpoint = await _start_on_a_free_port(python, Path(folder), ports or _free_ports())
             try:
@@ -94,7 +93,12 @@ class Resources:
         }
 
 
-def aws_client(service: str, endpoint: str) -> Any:
+def _ministack_python() -> str:
+    """The interpreter that has ministack: it pins another botocore than ours, and so lives in an environment apart."""
+    return str(ensure(ROOT / ".venv-aws", ROOT / "requirements-aws.txt"))
+
+
+def aws_client(service: str, endpoint: str, *, connections: int = 10) -> Any:
     """An aiobotocore client of the embedded AWS, to be entered with `async with`."""
     return _session().create_client(
         service,
@@ -102,6 +106,7 @@ def aws_client(service: str, endpoint: str) -> Any:
         region_name=REGION,
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106 (ministack asks for a key and takes any)
+        config=AioConfig(max_pool_connections=connections),
     )
 
 

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.environments import ROOT, ensure
 from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
 from infra.local.event_source import EventSource
 from infra.local.execution_environment import Function
@@ -24,11 +23,6 @@ VISIBILITY_TIMEOUT = 90
 
 _ENVIRONMENTS = 10
 """Of one function, at most."""
-
-
-def embedded_aws_python() -> str:
-    """The interpreter that has ministack: it pins another botocore than ours, so it lives apart."""
-    return str(ensure(ROOT / ".venv-aws", ROOT / "requirements-aws.txt"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +41,7 @@ async def start_base(
     *, latency: float, fail: float, visibility_timeout: int = VISIBILITY_TIMEOUT, log: Path | None = None
 ) -> AsyncIterator[Base]:
     """AWS and gateway, until the block is left. `latency` in seconds, `fail` the share of sends that go wrong."""
-    async with EmbeddedAws.start(python=embedded_aws_python()) as aws:
+    async with EmbeddedAws.start() as aws:
         resources = await create_resources(aws.endpoint, visibility_timeout=visibility_timeout)
         async with GatewayProcess.start(
             apikey=resources.yunpian_apikey, latency=latency, fail=fail, log=log
