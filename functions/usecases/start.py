@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.delivery import DeliveryStatus
 from functions.domain.errors import DeliveryUnavailable, InvalidRequest, NumberTypeBlocked
 from functions.domain.identity import request_digest
 from functions.domain.phone import PhoneNumber
@@ -83,15 +84,16 @@ class StartVerification:
             metadata=command.metadata,
         )
         reservation = await self.reserve(wish)
-        if reservation.code is None:
-            refuse_undelivered(reservation.record.verification.delivery.status)
-            return view(reservation.record, service, now=self.clock())
-        if command.respond_async:
-            await self._enqueue(wish, reservation.record)
-            return view(reservation.record, service, now=self.clock())
-        delivered = await self.deliver(reservation.record, reservation.code, wish)
-        refuse_undelivered(delivered.status, delivered.result.retry_after)
-        return view(delivered.record, service, now=self.clock(), provider=delivered.result.provider)
+        record = reservation.record
+        if _waits_for(record, request):
+            # For a repeat too: the one before may have died on its way to the queue, and a second job does no harm.
+            await self._enqueue(wish, record)
+        elif reservation.code is not None:
+            delivered = await self.deliver(record, reservation.code, wish)
+            refuse_undelivered(delivered.status, delivered.result.retry_after)
+            return view(delivered.record, service, now=self.clock(), provider=delivered.result.provider)
+        refuse_undelivered(record.verification.delivery.status)
+        return view(record, service, now=self.clock())
 
     async def _enqueue(self, wish: Wish, record: Record) -> None:
         try:
@@ -100,6 +102,11 @@ class StartVerification:
             # If the queue took the job after all, the sender finds the claim gone and leaves it.
             await self.deliver.give_back(record, wish, reason="queue_unavailable")
             raise DeliveryUnavailable("the queue can't be reached: nothing was sent") from error
+
+
+def _waits_for(record: Record, request: str) -> bool:
+    delivery = record.verification.delivery
+    return delivery.request == request and delivery.status is DeliveryStatus.QUEUED
 
 
 def _job(wish: Wish, verification: str, now: int) -> SendJob:
