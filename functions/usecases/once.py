@@ -31,7 +31,7 @@ class Once:
         raises.
         """
         now = self.clock()
-        found = await self.answers.take(key, fingerprint, now=now, stale_before=now - LEASE)
+        found = await self.answers.take(key, fingerprint, now=now, stale_before=now - LEASE + 1)
         if found is None:
             return await self._work(key, fingerprint, work)
         if found.fingerprint != fingerprint:
