@@ -250,10 +250,12 @@ def failed_ids(answer: Any, batch: Collection[str]) -> Collection[str]:
     AWS takes an empty or null answer, or an empty or null list in it, for full success. Whatever it cannot understand
     (another shape, an id that is empty, null or of no message in the batch) fails the whole batch.
     """
-    if not answer:
+    if answer is None or answer in ({}, ""):
         return ()
-    failures = answer.get("batchItemFailures") if isinstance(answer, Mapping) else answer
-    if not failures:
+    if not isinstance(answer, Mapping):
+        return batch
+    failures = answer.get("batchItemFailures")
+    if failures is None or failures == []:
         return ()
     if not isinstance(failures, list) or not all(isinstance(failure, Mapping) for failure in failures):
         return batch

@@ -15,7 +15,6 @@ from aiohttp import web
 
 from infra.local.embedded_aws import EmbeddedAws, EmbeddedAwsFailed, aws_client, create_resources
 from infra.local.processes import REPOSITORY
-from infra.local.system import embedded_aws_python
 from tests.local.conftest import Eventually
 
 STORAGE = """
@@ -45,9 +44,8 @@ Resources:
 CRASHING_PARENT = """
 import asyncio, os, signal
 from infra.local.embedded_aws import EmbeddedAws
-from infra.local.system import embedded_aws_python
 async def main():
-    async with EmbeddedAws.start(python=embedded_aws_python()) as aws:
+    async with EmbeddedAws.start() as aws:
         print(aws.child.pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
@@ -62,7 +60,7 @@ def templates(tmp_path: Path) -> Path:
 
 
 async def test_it_answers_on_loopback_and_leaves_no_process(running: Callable[[int], bool]) -> None:
-    async with EmbeddedAws.start(python=embedded_aws_python()) as aws, aws_client("dynamodb", aws.endpoint) as dynamodb:
+    async with EmbeddedAws.start() as aws, aws_client("dynamodb", aws.endpoint) as dynamodb:
         assert (await dynamodb.list_tables())["TableNames"] == []
         assert running(aws.child.pid)
 
@@ -82,10 +80,10 @@ async def test_a_port_that_somebody_else_has_is_left_to_them() -> None:
     theirs = runner.addresses[0][1]
 
     try:
-        async with EmbeddedAws.start(python=embedded_aws_python(), ports=[theirs, _free_port()]) as aws:
+        async with EmbeddedAws.start(ports=[theirs, _free_port()]) as aws:
             assert not aws.endpoint.endswith(f":{theirs}")
         with pytest.raises(EmbeddedAwsFailed, match="already in use"):
-            async with EmbeddedAws.start(python=embedded_aws_python(), ports=[theirs]):
+            async with EmbeddedAws.start(ports=[theirs]):
                 pytest.fail("that is not ours")
     finally:
         await runner.cleanup()
