@@ -90,9 +90,16 @@ async def test_a_port_that_somebody_else_has_is_left_to_them() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-async def test_it_ends_when_we_are_killed(running: Callable[[int], bool], eventually: Eventually) -> None:
+async def test_it_ends_when_we_are_killed(
+    running: Callable[[int], bool], eventually: Eventually, tmp_path: Path
+) -> None:
     parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CRASHING_PARENT, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-c",
+        CRASHING_PARENT,
+        cwd=REPOSITORY,
+        env={"TMPDIR": str(tmp_path)},  # nobody is left to tidy up
+        stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await parent.communicate()
 
