@@ -39,7 +39,7 @@ class Api:
     callers: Callers
 
     async def admit(self, request: Request) -> None:
-        if request.url.path != HEALTH:
+        if request.scope["path"] != HEALTH:  # request.url would also parse what the client wrote around the path
             request.state.caller = await authenticate(request.headers, self.callers)
 
     async def start_verification(self, request: Request) -> Response:
