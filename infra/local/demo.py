@@ -123,7 +123,7 @@ async def _send_all(base: Base, sender: Function, codes: int) -> float:
             endpoint=base.resources.endpoint,
             queue_url=base.resources.queue_url,
             batch_size=codes,
-            window=1.0,
+            window=2.0,
         ) as source,
         aiohttp.ClientSession() as http,
         aws_client("sqs", base.resources.endpoint) as sqs,
