@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from functions.usecases.ports import QueueUnavailable
 from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
 
+ANSWERING = 0.25
+"""Seconds that the answer to Lambda is given: without it the whole batch would come again, what was sent included."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sender:
@@ -26,19 +30,17 @@ class Sender:
 
     async def __call__(self, event: dict[str, Any], remaining: Callable[[], float]) -> dict[str, Any]:
         unfinished = await self.send_batch([_message(record) for record in event["Records"]], remaining)
-        await self._bring_back(unfinished)
-        return {
-            "batchItemFailures": [
-                {"itemIdentifier": message.id} for message in (*unfinished.not_begun, *unfinished.failed)
-            ]
-        }
+        await self._bring_back(unfinished, remaining() - ANSWERING)
+        return {"batchItemFailures": [{"itemIdentifier": message.id} for message in unfinished]}
 
-    async def _bring_back(self, unfinished: Unfinished) -> None:
+    async def _bring_back(self, unfinished: Unfinished, seconds: float) -> None:
         try:
-            await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
-            await self.redelivery.soon([message.handle for message in unfinished.failed])
-        except QueueUnavailable as error:
-            journal("redelivery", outcome="late", reason=str(error))  # they come back by the queue's own time-out
+            async with asyncio.timeout(seconds):
+                await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
+                await self.redelivery.soon([message.handle for message in unfinished.failed])
+        except (QueueUnavailable, TimeoutError) as error:
+            # They come back by the queue's own time-out.
+            journal("redelivery", outcome="late", reason=str(error) or "no_time")
 
 
 async def build(settings: SenderSettings, clients: Clients, connections: Connections) -> Sender:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
-from functions.usecases.ports import DeadLetters, Journal, Provider, QueueUnavailable, SendJob
+from functions.usecases.ports import DeadLetters, Journal, KeysUnavailable, Provider, QueueUnavailable, SendJob
 from functions.usecases.send import Disposition, SendQueued
 
 MARGIN = 1.5
 """Seconds beside the gateway's own: two writes, and the answer to Lambda."""
+LAST_WORD = 0.5
+"""Seconds of the margin that are the answer's. What is still under way by then is broken off: an invocation that Lambda
+ends has its whole batch delivered again, and of each message that it had sent nobody knows any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +31,18 @@ class QueuedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """Messages for another delivery: those that never began may come back at once, those that failed in a while."""
+    """Messages for another delivery."""
 
     not_begun: list[QueuedMessage] = field(default_factory=list)
+    """May come back at once."""
     failed: list[QueuedMessage] = field(default_factory=list)
+    """Nothing was sent and nothing is claimed: may come back in a while."""
+    in_doubt: list[QueuedMessage] = field(default_factory=list)
+    """A claim may stand. Until its lease is over they would look like copies of messages that somebody is sending, and
+    be dropped: they come back by the queue's own time-out, which is longer."""
+
+    def __iter__(self) -> Iterator[QueuedMessage]:
+        return chain(self.not_begun, self.failed, self.in_doubt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,7 @@ class SendBatch:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(len(waiting), self.in_flight)):
                 workers.create_task(self._work(waiting, unfinished, remaining))
+        unfinished.not_begun.extend(waiting)
         return unfinished
 
     async def _work(
@@ -56,22 +69,33 @@ class SendBatch:
     ) -> None:
         # A worker takes a message only when it can send it: a claim without its send right behind it is an unknown one.
         while waiting:
-            message = waiting.popleft()
-            if remaining() < self.provider.timeout + MARGIN:
+            message, seconds = waiting.popleft(), remaining()
+            if seconds < self.provider.timeout + MARGIN:
                 unfinished.not_begun.append(message)
-            elif not await self._carry_out(message):
-                unfinished.failed.append(message)
+            else:
+                await self._carry_out(message, unfinished, seconds - LAST_WORD)
 
-    async def _carry_out(self, message: QueuedMessage) -> bool:
+    async def _carry_out(self, message: QueuedMessage, unfinished: Unfinished, seconds: float) -> None:
+        """Whatever happens to one message must not happen to its neighbours, and until it is done it is not."""
+        left_in: list[QueuedMessage] | None = unfinished.in_doubt
         try:
-            if message.job is None:
-                return await self._bury(message, "invalid")
-            disposition = await self.send(message.job, message_id=message.id, queued_at=message.queued_at)
-            if disposition is Disposition.POISON:
-                return await self._bury(message, "impossible")
-        except Exception as error:  # noqa: BLE001 - whatever happens to one message must not happen to its neighbours
+            async with asyncio.timeout(seconds):
+                left_in = None if await self._is_done(message) else unfinished.failed
+        except KeysUnavailable:  # they are asked for before the claim
+            left_in = unfinished.failed
+            self.journal("failed", message=message.id, error="KeysUnavailable")
+        except Exception as error:  # noqa: BLE001 - a claim may stand, and somebody has to hear of it
             self.journal("failed", message=message.id, error=type(error).__name__)
-            return False
+        finally:
+            if left_in is not None:
+                left_in.append(message)
+
+    async def _is_done(self, message: QueuedMessage) -> bool:
+        if message.job is None:
+            return await self._bury(message, "invalid")
+        disposition = await self.send(message.job, message_id=message.id, queued_at=message.queued_at)
+        if disposition is Disposition.POISON:
+            return await self._bury(message, "impossible")
         return disposition is Disposition.DONE
 
     async def _bury(self, message: QueuedMessage, reason: str) -> bool:
