@@ -36,7 +36,7 @@ class Disposition(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendQueued:
-    """Raises StoreUnavailable or KeysUnavailable: deliver the message again then."""
+    """Raises KeysUnavailable before it claims anything, and StoreUnavailable where a claim may stand."""
 
     services: Mapping[str, Service]
     store: VerificationStore
@@ -96,18 +96,20 @@ class SendQueued:
             return self._leave(Disposition.DONE, job, record.verification.state(self.clock()).value)
         if record.verification.delivery.status is not DeliveryStatus.QUEUED:
             return await self._repeat(job, record, wish)
-        now = self.clock()
+        code, now = await code_again(self.keys, record.verification, wish.service), self.clock()
         taken = await advance(self.store, record, lambda found: take_from_queue(found, wish.request, now), now=now)
-        return await self._deliver(taken, await code_again(self.keys, taken.verification, wish.service), wish)
+        return await self._deliver(taken, code, wish)
 
     async def _repeat(self, job: SendJob, record: Record, wish: Wish) -> Disposition:
         delivery, now = record.verification.delivery, self.clock()
         if delivery.request != wish.request or not outcome_is_unknown(delivery, now):
             return self._leave(Disposition.DONE, job, "duplicate")
         if wish.service.on_unknown is OnUnknown.ONCE and record.verification.state(now) is State.PENDING:
+            code = await code_again(self.keys, record.verification, wish.service)
             claimed = await advance(self.store, record, lambda found: retry_unknown(found, wish.request, now), now=now)
-            return await self._deliver(claimed, await code_again(self.keys, claimed.verification, wish.service), wish)
-        await self._settle(record, wish, DeliveryStatus.UNKNOWN, "worker_died")
+            return await self._deliver(claimed, code, wish)
+        if delivery.status is DeliveryStatus.SUBMITTED:
+            await self._settle(record, wish, DeliveryStatus.UNKNOWN, "worker_died")
         return self._leave(Disposition.DONE, job, "unknown")
 
     async def _deliver(self, record: Record, code: Sensitive, wish: Wish) -> Disposition:
@@ -128,10 +130,15 @@ class SendQueued:
         return self._leave(Disposition.DONE, job, "too_late")
 
     async def _settle(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> None:
-        now = self.clock()
-        known = record.verification.delivery.provider
-        result = SendResult(provider=known or self.deliver.provider.name, outcome=Outcome.UNKNOWN, reason=reason)
-        await advance(self.store, record, lambda found: settle(found, wish.request, now, result, status), now=now)
+        now, delivery = self.clock(), record.verification.delivery
+        provider = delivery.provider or self.deliver.provider.name
+        result = SendResult(provider=provider, outcome=Outcome.UNKNOWN, reason=reason)
+
+        def step(found: Record) -> Record | None:
+            # Whoever moved the delivery on meanwhile (another worker, a receipt) knows more of it.
+            return settle(found, wish.request, now, result, status) if found.verification.delivery == delivery else None
+
+        await advance(self.store, record, step, now=now)
 
     def _leave(self, disposition: Disposition, job: SendJob, reason: str) -> Disposition:
         self.journal("left", service=job.service, disposition=disposition.name.lower(), reason=reason, batch=job.batch)
