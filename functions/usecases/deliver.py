@@ -73,15 +73,15 @@ class Deliver:
         )
 
     async def _write_down(self, record: Record, wish: Wish, result: SendResult) -> Record:
-        now = self.clock()
-        status = _STATUS[result.outcome]
-        if status is DeliveryStatus.NOT_SENT and not wish.queued:
-            return await advance(self.store, record, lambda found: release(found, wish.request, now, result), now=now)
-        if status is DeliveryStatus.NOT_SENT:
-            status = DeliveryStatus.QUEUED  # its message comes again, and claims it again
-        return await advance(
-            self.store, record, lambda found: settle(found, wish.request, now, result, status), now=now
-        )
+        now, claimed = self.clock(), record.verification.delivery
+
+        def step(found: Record) -> Record | None:
+            delivery = found.verification.delivery
+            if delivery.request == wish.request and delivery != claimed:
+                return None  # its receipt was quicker than the answer, and knows more
+            return _after(found, wish, result, now)
+
+        return await advance(self.store, record, step, now=now)
 
     async def give_back(self, record: Record, wish: Wish, *, reason: str) -> None:
         """Undoes a reservation that no message came of."""
@@ -103,6 +103,17 @@ class Deliver:
             price=result.price,
             milliseconds=round(seconds * 1000),
         )
+
+
+def _after(record: Record, wish: Wish, result: SendResult, now: int) -> Record | None:
+    """The record as an answer that is not «taken» leaves it."""
+    status = _STATUS[result.outcome]
+    if status is not DeliveryStatus.NOT_SENT:
+        return settle(record, wish.request, now, result, status)
+    if not wish.queued:
+        return release(record, wish.request, now, result)
+    # Its message comes again, and claims it again.
+    return settle(record, wish.request, now, result, DeliveryStatus.QUEUED)
 
 
 def refuse_undelivered(status: DeliveryStatus, retry_after: int | None = None) -> None:
