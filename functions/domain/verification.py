@@ -180,7 +180,8 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
     """The live verification once more: attempts and expiry stay, no code refills them. Raises RateLimited."""
     live = record.verification
     if live.sends >= service.max_sends:
-        raise RateLimited("this verification has been sent too often", retry_after=live.expires_at - now)
+        wait = next_send_at(record, service, now) - now
+        raise RateLimited("this verification has been sent too often", retry_after=wait)
     _refuse_too_many_sends(record, service, now)
     again = replace(
         live,
@@ -206,6 +207,8 @@ def next_send_at(record: Record, service: Service, now: int) -> int:
     times = [sent.at for sent in record.sent]
     earliest = [times[-1] + service.cooldown] if times else []
     earliest += [times[-limit.count] + limit.seconds for limit in service.limits if len(times) >= limit.count]
+    if resends(record, now) and record.verification.sends >= service.max_sends:
+        earliest.append(record.verification.expires_at)
     return max([now, *earliest])
 
 
@@ -364,8 +367,14 @@ def _settle_failures(record: Record, now: int) -> Record:
 
 
 def _refuse_too_many_failures(record: Record, service: Service, now: int) -> None:
-    if record.streak >= service.failures_in_a_row or record.failures >= service.failures_per_day:
-        raise RateLimited("too many wrong codes for this number", retry_after=DAY - now % DAY)
+    if record.streak >= service.failures_in_a_row:
+        over_at = record.forget_at  # no day ends a streak, and no code is sent any more that could
+    elif record.failures >= service.failures_per_day:
+        over_at = now - now % DAY + DAY
+    else:
+        return
+    wait = max(over_at, next_send_at(record, service, now)) - now
+    raise RateLimited("too many wrong codes for this number", retry_after=wait)
 
 
 def _refuse_too_many_sends(record: Record, service: Service, now: int) -> None:
