@@ -36,6 +36,10 @@ CLAIM_LEASE = 60
 the queue's visibility time-out (90 s). A redelivery comes late enough to tell, an immediate duplicate does not."""
 
 
+_REPORTED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
+"""What only a receipt can tell."""
+
+
 class State(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"
@@ -261,10 +265,10 @@ def release(record: Record, request: str, now: int, result: SendResult) -> Recor
 def settle(record: Record, request: str, now: int, result: SendResult, status: DeliveryStatus) -> Record | None:
     """Notes what became of the latest message; a refused number takes its verification with it.
 
-    None if the latest message is another request's.
+    None if the latest message is another request's, or a receipt was faster than the gateway's own answer.
     """
     live = record.verification
-    if live.delivery.request != request:
+    if live.delivery.request != request or live.delivery.status in _REPORTED:
         return None
     noted = replace(live.delivery, status=status, at=now, provider=result.provider, reason=result.reason)
     canceled = live.canceled or status is DeliveryStatus.REJECTED
