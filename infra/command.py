@@ -1,0 +1,66 @@
+"""What ./salvo does with its arguments: finds the command, reads its options, runs it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infra.environments import EnvironmentUnavailable, say
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    module: str
+    """Has add_arguments(parser) and main(args) -> int. Imported for its own command only: most are slow to load."""
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("infra.local.demo", "send codes through a simulated SMS gateway, and see how fast they go"),
+    "up": Command("infra.local.up", "keep the whole system running on this machine"),
+    "key": Command("infra.keys", "make an API key for a caller"),
+    "test": Command("pytest", "run the tests; what follows goes to pytest"),
+    "check": Command("infra.checks", "check format, style, types, imports and templates"),
+    "build": Command("infra.sam", "build what Lambda gets, and check that it works by itself"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", ())
+    if name in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0
+    if name not in COMMANDS:
+        sys.stderr.write(f"salvo: there is no command {name!r}\n\n{_help()}" if name else _help())
+        return 2
+    if name == "test":  # pytest reads its own options, and its summary is to be the last line
+        os.execv(sys.executable, [sys.executable, "-m", "pytest", *rest])  # noqa: S606
+    return _run(name, COMMANDS[name], rest)
+
+
+def _run(name: str, command: Command, arguments: Sequence[str]) -> int:
+    module = importlib.import_module(command.module)
+    parser = argparse.ArgumentParser(prog=f"salvo {name}", description=command.help)
+    module.add_arguments(parser)
+    try:
+        return int(module.main(parser.parse_args(arguments)))
+    except EnvironmentUnavailable as error:
+        say(str(error))
+        return 1
+
+
+def _help() -> str:
+    lines = [f"  {name:<8}{command.help}" for name, command in COMMANDS.items()]
+    usage = ["usage: ./salvo <command> [options]", "", *lines, "", "./salvo <command> --help tells more about one."]
+    return "\n".join(usage) + "\n"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
