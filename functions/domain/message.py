@@ -56,17 +56,17 @@ def compose(
     """The text of one SMS, from arguments that the parsers below let pass.
 
     A service's own text stays as its operator had it approved: only its placeholders are filled, and the last line
-    follows only where a domain is set (an app hash alone belongs into the text itself). A built-in text loses its
-    warning first, then the brand, until it is one segment. For domains of up to 20 characters it always gets there, in
-    every locale; a longer one can cost more, and then the text is the fullest that costs no more than the barest.
+    follows only where a domain or an app hash is set. A built-in text loses its warning first, then the brand, until it
+    is one segment. For domains of up to 20 characters it always gets there, in every locale; a longer one can cost
+    more, and then the text is the fullest that costs no more than the barest.
     """
-    domain = domain or service.domain
-    line = _last_line(code, domain, app_hash or service.app_hash)
+    line = _last_line(code, domain or service.domain, app_hash or service.app_hash)
     text = _choose(service, number, locale)
     if isinstance(text, str):
-        return Sensitive(_fill(text, code, service) + (line if domain else ""))
+        return Sensitive(_fill(text, code, service) + line)
     candidates = [_fill(candidate, code, service) + line for candidate in _fullest_first(text, service.brand)]
-    return Sensitive(min(candidates, key=lambda candidate: count_segments(candidate).count))
+    in_one = (candidate for candidate in candidates if count_segments(candidate).count == 1)
+    return Sensitive(next(in_one, None) or min(candidates, key=lambda candidate: count_segments(candidate).count))
 
 
 def _choose(service: Service, number: PhoneNumber, locale: str | None) -> str | Wording:

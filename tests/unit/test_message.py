@@ -216,9 +216,15 @@ def test_every_region_is_one_that_numbers_can_have_and_is_listed_once() -> None:
 
 
 def test_an_approved_text_is_sent_as_it_is() -> None:
-    service = Service(brand="Acme", texts={"*": APPROVED}, app_hash=HASH)
+    service = Service(brand="Acme", texts={"*": APPROVED})
 
     assert text_of(service) == APPROVED_FILLED
+
+
+def test_whoever_sets_an_app_hash_gets_it_behind_an_approved_text_too() -> None:
+    service = Service(texts={"*": APPROVED})
+
+    assert text_of(service, app_hash=HASH) == f"{APPROVED_FILLED}\n{HASH}"
 
 
 def test_only_a_domain_adds_a_line_to_an_own_text() -> None:
