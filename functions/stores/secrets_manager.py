@@ -35,6 +35,8 @@ class CachedSecret:
     fresh_for: int = FRESH_FOR
     _value: Mapping[str, Any] | None = field(default=None, repr=False)
     _fetched_at: int = 0
+    _failures: int = 0
+    _failure: str = ""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def value(self, *, newer_than: int | None = None) -> Mapping[str, Any]:
@@ -42,7 +44,11 @@ class CachedSecret:
         oldest = self.clock() - self.fresh_for if newer_than is None else newer_than
         if self._value is not None and self._fetched_at > oldest:
             return self._value
+        failures = self._failures
         async with self._lock:
+            if self._failures != failures:
+                # Who waited for a fetch shares its end: a batch would else sit out one time-out after another.
+                raise KeysUnavailable(self._failure)
             if self._value is None or self._fetched_at <= oldest:
                 await self._refresh()
             return self._value or {}
@@ -50,8 +56,9 @@ class CachedSecret:
     async def _refresh(self) -> None:
         try:
             self._value = await self._fetch()
-        except KeysUnavailable:
+        except KeysUnavailable as error:
             if self._value is None:
+                self._failures, self._failure = self._failures + 1, str(error)
                 raise
         self._fetched_at = self.clock()
 
@@ -89,8 +96,11 @@ class SecretKeys:
 
     async def pepper(self, kid: str) -> bytes | None:
         keys = await self.keyring()
-        if kid not in keys.peppers and self._asked_at <= self.secret.clock() - ASK_AGAIN_AFTER:
-            self._asked_at = self.secret.clock()
+        if kid not in keys.peppers:
+            now = self.secret.clock()
+            if self._asked_at <= now - ASK_AGAIN_AFTER:
+                self._asked_at = now
+            # While another request is asking, this waits for the same answer; afterwards it is there already.
             keys = self._ring(await self.secret.value(newer_than=self._asked_at - 1))
         return keys.peppers.get(kid)
 
@@ -103,14 +113,14 @@ class SecretKeys:
 def parse_keyring(value: Mapping[str, Any], name: str) -> Keyring:
     """Raises KeysUnavailable with what is wrong, and nothing of the secret's content."""
     entries = {kid: text for kid, text in value.items() if kid not in {"pepper", "index"}}
-    misnamed = sorted(kid for kid in entries if not is_key_id(kid))
-    if misnamed:
-        raise KeysUnavailable(f"secret {name}: {', '.join(misnamed)}: an entry is named by 1 to 8 of a-z and 0-9")
+    if not all(map(is_key_id, entries)):
+        # Not told which: a name that is none may be a key in the wrong place.
+        raise KeysUnavailable(f"secret {name}: each of its entries is named by 1 to 8 of a-z and 0-9")
     weak = sorted(kid for kid, text in entries.items() if not isinstance(text, str) or len(text) < _SHORTEST_ENTRY)
     if weak:
         raise KeysUnavailable(f"secret {name}: {', '.join(weak)} must be at least {_SHORTEST_ENTRY} random characters")
     for role in ("pepper", "index"):
-        if value.get(role) not in entries:
+        if not isinstance(value.get(role), str) or value[role] not in entries:
             raise KeysUnavailable(f"secret {name}: {role} must name one of its entries")
     return Keyring(
         current=value["pepper"],
