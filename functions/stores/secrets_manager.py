@@ -88,7 +88,7 @@ class SecretKeys:
 
     secret: CachedSecret
     _asked_at: int = 0
-    _made_from: Mapping[str, Any] | None = None
+    _made_from: Mapping[str, Any] | None = field(default=None, repr=False)
     _keyring: Keyring | None = None
 
     async def keyring(self) -> Keyring:
