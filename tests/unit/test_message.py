@@ -227,7 +227,7 @@ def test_whoever_sets_an_app_hash_gets_it_behind_an_approved_text_too() -> None:
     assert text_of(service, app_hash=HASH) == f"{APPROVED_FILLED}\n{HASH}"
 
 
-def test_only_a_domain_adds_a_line_to_an_own_text() -> None:
+def test_the_last_line_follows_an_own_text() -> None:
     service = Service(texts={"*": APPROVED}, app_hash=HASH)
 
     assert text_of(service, domain=DOMAIN) == f"{APPROVED_FILLED}\n@acme.example #123456 {HASH}"
