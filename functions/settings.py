@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +122,7 @@ class _Reader:
         found = self.environment.get(name)
         if not found:
             return None
-        parts = urlsplit(found)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        if not _is_base_url(found):
             self.problems.append(f"{name} must be an http(s) URL without a query")
         return found.rstrip("/")
 
@@ -137,6 +137,17 @@ class _Reader:
     def finish(self) -> None:
         if self.problems:
             raise SettingsError("\n".join(self.problems))
+
+
+def _is_base_url(text: str) -> bool:
+    """Whether a path can be put behind it."""
+    if re.search(r"[\s?#]", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets around no address, a port that is no number
+        return False
 
 
 def _common(reader: _Reader) -> Common:
