@@ -12,9 +12,11 @@ CONNECTIONS = 16
 """For each service. With 1,000 sends in flight this stays under a sandbox's 1,024 file descriptors, and at DynamoDB's
 few milliseconds a call it carries more than a sandbox's CPU can ask for."""
 
-_CONFIG = Config(
+# Three tries of a second each, and the SDK's waits of up to 1 and 2 seconds between them: 6 seconds until the API tells
+# its caller that the table does not answer. DynamoDB takes milliseconds; a lost answer should not cost two seconds.
+CONFIG = Config(
     connect_timeout=1,
-    read_timeout=2,
+    read_timeout=1,
     retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=CONNECTIONS,
     # The shape of our own few calls is the tests' business; checking it again costs CPU in each of them.
@@ -30,4 +32,4 @@ class Clients:
         self._session = get_session()  # one for all: it parses botocore's own tables once
 
     async def open(self, service: str) -> Any:
-        return await self._resources.enter_async_context(self._session.create_client(service, config=_CONFIG))
+        return await self._resources.enter_async_context(self._session.create_client(service, config=CONFIG))
