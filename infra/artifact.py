@@ -55,14 +55,16 @@ def import_error(function: Function, folder: Path, *, python: Path) -> str:
     return "" if finished.returncode == 0 else finished.stderr.strip() or f"exit code {finished.returncode}"
 
 
-def problems(folder: Path) -> list[str]:
-    """What is in the folder and should not be, or is not and should."""
-    found = [f"{name} should not be in it" for name in _strays(folder)]
-    found += [f"{path} is not as in the checkout" for path in _differing(folder)]
-    zipped = zipped_size(folder)
-    if zipped > MOST_ZIPPED:
-        found.append(f"{zipped:,} bytes zipped, and {MOST_ZIPPED:,} are the most")
-    return found
+def strays(folder: Path) -> list[str]:
+    """What came along from the checkout, besides the package itself."""
+    checkout = {path.name for path in ROOT.iterdir()} | {"tests", "docs", "infra"}
+    return sorted(path.name for path in folder.iterdir() if path.name in checkout - {"functions"})
+
+
+def differences(folder: Path) -> list[str]:
+    """Files of the package that an old build left there, or a new one forgot."""
+    checkout, built = (_sources(place / "functions") for place in (ROOT, folder))
+    return sorted(name for name in checkout.keys() | built.keys() if checkout.get(name) != built.get(name))
 
 
 def size(folder: Path) -> int:
@@ -87,18 +89,6 @@ def fingerprint(folder: Path) -> str:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _strays(folder: Path) -> list[str]:
-    """What came along from the checkout, besides the package itself."""
-    checkout = {path.name for path in ROOT.iterdir()} | {"tests", "docs", "infra"}
-    return sorted(path.name for path in folder.iterdir() if path.name in checkout - {"functions"})
-
-
-def _differing(folder: Path) -> list[str]:
-    """What an old build left there, or a new one forgot."""
-    checkout, built = (_sources(place / "functions") for place in (ROOT, folder))
-    return sorted(name for name in checkout.keys() | built.keys() if checkout.get(name) != built.get(name))
 
 
 def _sources(package: Path) -> dict[str, bytes]:

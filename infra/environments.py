@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,23 @@ class EnvironmentUnavailable(Exception):
     """The environment could not be made. The message says what to do about it."""
 
 
-def ensure(folder: Path, *requirements: Path) -> Path:
+def make(folder: Path, requirements: Sequence[Path]) -> None:
+    """Makes the environment in the empty folder. Raises EnvironmentUnavailable."""
+    started = time.monotonic()
+    _check_modules()
+    version = "{}.{}.{}".format(*sys.version_info[:3])
+    say(f"making {folder.name} with Python {version} (once, until the requirements change)")
+    # From within an environment, sys.executable may be the very file that was just removed.
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    failure = _failure([base, "-m", "venv", str(folder)])
+    if failure is not None:
+        raise EnvironmentUnavailable(f"could not make {folder} with {base}:\n{failure}")
+    say(f"installing {', '.join(file.name for file in requirements)}")
+    _install(_python(folder), requirements)
+    say(f"{folder.name} is ready ({time.monotonic() - started:.0f} s)")
+
+
+def ensure(folder: Path, *requirements: Path, make: Callable[[Path, Sequence[Path]], None] = make) -> Path:
     """The interpreter of the environment in `folder`, which holds exactly these requirements by then.
 
     Safe to call from several processes at once: one makes the environment, the others wait for it. Raises
@@ -40,7 +56,9 @@ def ensure(folder: Path, *requirements: Path) -> Path:
         folder.mkdir(exist_ok=True)
         with _locked(folder):
             if not _is_made(folder, wanted):  # or else someone else made it while we waited
-                _make(folder, requirements, wanted)
+                _clear(folder)
+                make(folder, requirements)
+                (folder / _STAMP).write_text(wanted)
     return _python(folder)
 
 
@@ -78,23 +96,6 @@ def _locked(folder: Path) -> Iterator[None]:
             say(f"another process is making {folder.name}, waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield  # closing the file lets go of it, and so does dying
-
-
-def _make(folder: Path, requirements: Sequence[Path], stamp: str) -> None:
-    started = time.monotonic()
-    _check_modules()
-    version = "{}.{}.{}".format(*sys.version_info[:3])
-    say(f"making {folder.name} with Python {version} (once, until the requirements change)")
-    _clear(folder)
-    # From within an environment, sys.executable may be the very file that is being made anew.
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    failure = _failure([base, "-m", "venv", str(folder)])
-    if failure is not None:
-        raise EnvironmentUnavailable(f"could not make {folder} with {base}:\n{failure}")
-    say(f"installing {', '.join(file.name for file in requirements)}")
-    _install(_python(folder), requirements)
-    (folder / _STAMP).write_text(stamp)
-    say(f"{folder.name} is ready ({time.monotonic() - started:.0f} s)")
 
 
 def _check_modules() -> None:

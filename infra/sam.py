@@ -116,12 +116,20 @@ def _finish(all_functions: list[Function], python: Path) -> Path:
     compile_all(first, python=python, runtime=all_functions[0].runtime)
     after = artifact.size(first)
     say(f"{before / 1e6:.1f} MB made {after / 1e6:.1f} MB, compiled ({time.monotonic() - started:.0f} s)")
-    if found := artifact.problems(first):
-        raise BuildFailed("\n  ".join(["the artefact is not right:", *found]))
+    _check(first)
     for folder in others:
         shutil.rmtree(folder)
         shutil.copytree(first, folder)
     return first
+
+
+def _check(folder: Path) -> None:
+    if found := artifact.strays(folder):
+        raise BuildFailed(f"this should not be in the artefact: {', '.join(found)}")
+    if found := artifact.differences(folder):
+        raise BuildFailed(f"in the artefact these are not as in the checkout: {', '.join(found)}")
+    if (zipped := artifact.zipped_size(folder)) > artifact.MOST_ZIPPED:
+        raise BuildFailed(f"the artefact has {zipped:,} bytes zipped, and {artifact.MOST_ZIPPED:,} are the most")
 
 
 def _try_out(function: Function, folder: Path, python: Path) -> None:
