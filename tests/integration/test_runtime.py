@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 import secrets
@@ -25,39 +24,31 @@ from infra.local.gateway import GatewayProcess
 from infra.local.processes import REPOSITORY
 from tests.dropping_proxy import DroppingProxy
 from tests.harness import fresh_number
+from tests.lambda_events import (
+    ALL_DONE,
+    API,
+    RECEIPTS,
+    SENDER,
+    Event,
+    body_of,
+    failures,
+    http_event,
+    running,
+    sqs_event,
+)
 
 INVOCATIONS = 1000
-SENDER, API, RECEIPTS = "functions.handlers.sender", "functions.handlers.api", "functions.handlers.receipts"
 CARELESS = "tests.integration.drivers.careless"
-ALL_DONE: dict[str, list[Any]] = {"batchItemFailures": []}
 COMPLAINTS = ("Unclosed", "ResourceWarning", "Task was destroyed", "never awaited", "never retrieved", "Traceback")
-
-Event = Mapping[str, Any]
-
-
-def http_event(method: str, path: str, body: str = "", **headers: str) -> Event:
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": {"content-type": "application/json", "authorization": "Bearer local", **headers},
-        "requestContext": {
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"},
-            "stage": "$default",
-        },
-        "body": body,
-        "isBase64Encoded": False,
-    }
 
 
 def start_event(**headers: str) -> Event:
-    return http_event("POST", "/v1/verifications", json.dumps({"to": fresh_number().e164}), **headers)
+    return http_event("POST", "/v1/verifications", {"to": fresh_number().e164}, **headers)
 
 
 def check_event() -> Event:
     """Of a verification that does not exist; the store has to be asked for it all the same."""
-    return http_event("POST", f"/v1/verifications/{made_up_id()}/check", '{"code": "123456"}')
+    return http_event("POST", f"/v1/verifications/{made_up_id()}/check", {"code": "123456"})
 
 
 def receipt_event(token: str) -> Event:
@@ -65,48 +56,12 @@ def receipt_event(token: str) -> Event:
     return http_event("POST", f"/v1/receipts/yunpian/{token}", f"sms_status={json.dumps(reports)}")
 
 
-def body_of(answer: Mapping[str, Any]) -> Any:
-    body = answer["body"]
-    return json.loads(base64.b64decode(body) if answer["isBase64Encoded"] else body)
-
-
 def made_up_id() -> VerificationId:
     return VerificationId("k1", nonce_from(secrets.token_bytes(15)), nonce_from(secrets.token_bytes(NONCE_BYTES)))
 
 
-def sqs_event(*bodies: str) -> Event:
-    sent = int(time.time() * 1000)  # noqa: TID251 (SQS has a clock of its own)
-    return {
-        "Records": [
-            {
-                "messageId": secrets.token_hex(8),
-                "receiptHandle": secrets.token_hex(8),
-                "body": body,
-                "attributes": {"SentTimestamp": str(sent), "ApproximateReceiveCount": "1"},
-                "eventSource": "aws:sqs",
-            }
-            for body in bodies
-        ]
-    }
-
-
 def send_event(messages: int = 1) -> Event:
     return sqs_event(*(json.dumps({"to": fresh_number().e164}) for _ in range(messages)))
-
-
-def failures(event: Event) -> list[dict[str, str]]:
-    return [{"itemIdentifier": record["messageId"]} for record in event["Records"]]
-
-
-@contextlib.asynccontextmanager
-async def running(
-    module: str, environment: Mapping[str, str], *, limit: float = 15.0
-) -> AsyncIterator[ExecutionEnvironment]:
-    function = await ExecutionEnvironment.start(f"{module}.handler", environment, timeout=limit, name="function")
-    try:
-        yield function
-    finally:
-        await function.stop()
 
 
 @dataclass(frozen=True, slots=True)
