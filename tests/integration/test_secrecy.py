@@ -412,6 +412,11 @@ class Traffic:
     queued: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     logged: str = ""
+    numbers: list[PhoneNumber] = field(default_factory=list)
+
+    def fresh(self) -> PhoneNumber:
+        self.numbers.append(fresh_number())
+        return self.numbers[-1]
 
     async def start(self, number: PhoneNumber, key: str | None = API_KEY, **more: Any) -> Response:
         headers = {"idempotency-key": f"login of {number.e164}", **more.pop("headers", {})}
@@ -438,7 +443,7 @@ class Traffic:
         return Sensitive(self.resources.receipt_token)
 
     async def of_a_verification(self) -> None:
-        number = fresh_number()
+        number = self.fresh()
         started = await self.start(number)
         code, verification = self.harness.provider.code_for(number), f"{PATH}/{started.json['id']}"
         await self.start(number)
@@ -458,9 +463,9 @@ class Traffic:
         await self.push(self.resources.receipt_token, f"sms_status={number.e164}{code}".encode())
 
     async def of_refusals(self) -> None:
-        number, own = fresh_number(), f"{secrets.randbelow(10**10):010d}"
+        number, own = self.fresh(), f"{secrets.randbelow(10**10):010d}"
         await self.start(number, code=own)
-        await self.start(fresh_number(), key=GUESSED_KEY)
+        await self.start(self.fresh(), key=GUESSED_KEY)
         await self.start(number, code=f"{own}x")
         await self.start(number, service=number.e164)
         await self.start(number, locale=own, headers={"idempotency-key": f"ä {number.e164}"})
@@ -475,9 +480,9 @@ class Traffic:
         assert isinstance(provider, OverYunpian)
         for outcome in Outcome:
             provider.script = [answer(outcome)]
-            await self.start(fresh_number())
+            await self.start(self.fresh())
         provider.script = [explode]
-        await self.start(fresh_number())
+        await self.start(self.fresh())
         assert provider.yunpian is not None
         reachable, provider.yunpian = (
             provider.yunpian,
@@ -487,18 +492,18 @@ class Traffic:
                 base_url="http://127.0.0.1:1",
             ),
         )
-        await self.start(fresh_number())
+        await self.start(self.fresh())
         provider.yunpian = reachable
 
     async def of_the_queue(self) -> None:
-        number = fresh_number()
+        number = self.fresh()
         await self.start(number, headers=ASYNC)
         self.queued = await self._drain(self.resources.queue_url)
-        poison = encode_job(SendJob(to=fresh_number().e164, service="nobody"))
-        rubbish = json.dumps({"to": fresh_number().e164, "text": "hello"})
+        poison = encode_job(SendJob(to=self.fresh().e164, service="nobody"))
+        rubbish = json.dumps({"to": self.fresh().e164, "text": "hello"})
         provider = self.harness.provider
         provider.script = [explode]
-        bodies = [encode_job(SendJob(to=fresh_number().e164, service="default")), *self.queued, poison, rubbish]
+        bodies = [encode_job(SendJob(to=self.fresh().e164, service="default")), *self.queued, poison, rubbish]
         await self.harness.send_batch(in_flight=1)(list(map(self._message, bodies)), lambda: 60.0)
         assert self.harness.provider.sent_to(number)
         self.dead = await self._drain(self.resources.dead_letter_queue_url)
@@ -568,7 +573,7 @@ def keys_of(traffic: Traffic) -> set[str]:
 
 
 def numbers_of(traffic: Traffic) -> set[str]:
-    return {message.to.national for message in traffic.harness.provider.messages}
+    return {number.national for number in traffic.numbers}
 
 
 def leaked(secret: Iterable[str], where: Iterable[str]) -> set[str]:
@@ -586,6 +591,7 @@ def test_the_traffic_was_of_every_kind(traffic: Traffic) -> None:
     assert refusals >= {"internal", "unauthorized", "rate_limited", "idempotency_mismatch", "invalid_code", "not_found"}
     assert outcomes == set(Outcome)
     assert len(codes_of(traffic)) >= 10
+    assert numbers_of(traffic) > {message.to.national for message in traffic.harness.provider.messages}
     assert (len(traffic.queued), len(traffic.dead)) == (1, 2)
 
 
