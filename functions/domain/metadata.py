@@ -14,6 +14,8 @@ MOST_BYTES = 128
 def parse_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Raises InvalidRequest where it is too much."""
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
+    if "" in metadata:
+        raise InvalidRequest("each entry of metadata has a name")  # DynamoDB knows no empty one
     if len(metadata) > MOST_ENTRIES or size > MOST_BYTES:
         raise InvalidRequest(f"metadata has at most {MOST_ENTRIES} entries and {MOST_BYTES} bytes")
     return tuple(sorted(metadata.items()))

@@ -115,8 +115,9 @@ class Record:
         """When the history stops mattering: the day's limit has run out for every send, and so has the code."""
         return self.verification.expires_at + DAY
 
-    def has_request(self, request: str) -> bool:
-        return any(sent.request == request for sent in self.sent)
+    def has_request(self, request: str, now: int) -> bool:
+        """For a day, as long as an idempotency key is remembered: later the same key is another request."""
+        return any(sent.request == request and sent.at > now - DAY for sent in self.sent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +196,7 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
         metadata=start.metadata or live.metadata,
         delivery=_handed_over(start, live.sends + 1, now),
     )
-    if code.digest != live.digest:
+    if not same_digest(code.digest, live.digest):
         # With the last guess left in place, a new code equal to it would count as approved.
         again = replace(again, digest=code.digest, last_mac=None, last_request=None)
     return replace(
@@ -246,14 +247,15 @@ def release(record: Record, request: str, now: int, result: SendResult) -> Recor
 
     None where there is nothing to give back.
     """
-    if not record.has_request(request):
+    if not record.has_request(request, now):
         return None
     live = record.verification
     if live.delivery.request == request:
         unsent = replace(
             live.delivery, status=DeliveryStatus.NOT_SENT, at=now, provider=result.provider, reason=result.reason
         )
-        live = replace(live, sends=live.sends - 1, delivery=unsent)
+        # A code that never went out is not resent: a later start makes a new one, which lives its whole time.
+        live = replace(live, sends=live.sends - 1, canceled=live.sends == 1, delivery=unsent)
     return replace(
         record,
         rev=record.rev + 1,
@@ -272,7 +274,14 @@ def settle(record: Record, request: str, now: int, result: SendResult, status: D
         return None
     noted = replace(live.delivery, status=status, at=now, provider=result.provider, reason=result.reason)
     canceled = live.canceled or status is DeliveryStatus.REJECTED
-    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted, canceled=canceled))
+    settled = replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted, canceled=canceled))
+    return _forget_request(settled, request) if status is DeliveryStatus.THROTTLED else settled
+
+
+def _forget_request(record: Record, request: str) -> Record:
+    """The send still counts, but its request may try again: it was told when."""
+    sent = tuple(replace(each, request="-") if each.request == request else each for each in record.sent)
+    return replace(record, sent=sent)
 
 
 def receive(record: Record, receipt: Receipt, send: int) -> Record | None:

@@ -42,13 +42,12 @@ class Table:
 
     async def put(self, item: Item, *, only_if: str, values: Item) -> None:
         """Raises ConditionFailed."""
-        await self._write("put_item", item["pk"]["S"], only_if, values, Item=item)
+        await self._write("put_item", only_if, values, Item=item)
 
     async def update(self, pk: str, change: str, *, only_if: str, values: Item) -> Item:
         """The item after the change. Raises ConditionFailed."""
         answer = await self._write(
             "update_item",
-            pk,
             only_if,
             values,
             Key={"pk": {"S": pk}},
@@ -61,9 +60,9 @@ class Table:
 
     async def delete(self, pk: str, *, only_if: str, values: Item) -> None:
         """Raises ConditionFailed."""
-        await self._write("delete_item", pk, only_if, values, Key={"pk": {"S": pk}})
+        await self._write("delete_item", only_if, values, Key={"pk": {"S": pk}})
 
-    async def _write(self, operation: str, pk: str, only_if: str, values: Item, **request: Any) -> dict[str, Any]:
+    async def _write(self, operation: str, only_if: str, values: Item, **request: Any) -> dict[str, Any]:
         request.setdefault("ExpressionAttributeNames", _names(only_if))
         try:
             return await self._call(
@@ -74,8 +73,7 @@ class Table:
                 **request,
             )
         except ClientError as error:
-            # Not every engine sends the old item along; a consistent read then tells what stands in the way now.
-            raise ConditionFailed(error.response.get("Item") or await self.get(pk)) from None
+            raise ConditionFailed(error.response.get("Item")) from None
 
     async def _call(self, operation: str, **request: Any) -> dict[str, Any]:
         try:

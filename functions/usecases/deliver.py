@@ -83,6 +83,20 @@ class Deliver:
 
         return await advance(self.store, record, step, now=now)
 
+    async def note(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> Record:
+        """Writes down what became of a send that somebody else had in hand.
+
+        Whoever moved the delivery on meanwhile (another worker, a receipt) knows more of it, and is left to it.
+        """
+        now, delivery = self.clock(), record.verification.delivery
+        provider = delivery.provider or self.provider.name
+        result = SendResult(provider=provider, outcome=Outcome.UNKNOWN, reason=reason)
+
+        def step(found: Record) -> Record | None:
+            return settle(found, wish.request, now, result, status) if found.verification.delivery == delivery else None
+
+        return await advance(self.store, record, step, now=now)
+
     async def give_back(self, record: Record, wish: Wish, *, reason: str) -> None:
         """Undoes a reservation that no message came of."""
         now = self.clock()

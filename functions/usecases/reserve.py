@@ -58,7 +58,7 @@ class Reserve:
             record = await self.store.put(following, now=now)
             if record is None:
                 return Reservation(following, code)
-            if record.has_request(wish.request):
+            if record.has_request(wish.request, now):
                 return Reservation(record, None)
         raise StoreUnavailable("others keep changing this record")
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from functions.domain.delivery import DeliveryStatus, Outcome, SendResult
+from functions.domain.delivery import DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
 from functions.domain.identity import parse_id, request_digest
 from functions.domain.phone import parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown, Service
-from functions.domain.verification import Record, State, outcome_is_unknown, retry_unknown, settle, take_from_queue
+from functions.domain.verification import Record, State, outcome_is_unknown, retry_unknown, take_from_queue
 from functions.usecases.advance import advance
 from functions.usecases.deliver import Deliver
 from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore
@@ -109,7 +109,7 @@ class SendQueued:
             claimed = await advance(self.store, record, lambda found: retry_unknown(found, wish.request, now), now=now)
             return await self._deliver(claimed, code, wish)
         if delivery.status is DeliveryStatus.SUBMITTED:
-            await self._settle(record, wish, DeliveryStatus.UNKNOWN, "worker_died")
+            await self.deliver.note(record, wish, DeliveryStatus.UNKNOWN, "worker_died")
         return self._leave(Disposition.DONE, job, "unknown")
 
     async def _deliver(self, record: Record, code: Sensitive, wish: Wish) -> Disposition:
@@ -126,19 +126,8 @@ class SendQueued:
         if job.verification is not None:
             record = await self.store.get(parse_id(job.verification).key)
             if record is not None and record.verification.delivery.status is DeliveryStatus.QUEUED:
-                await self._settle(record, wish, DeliveryStatus.NOT_SENT, "too_late")
+                await self.deliver.note(record, wish, DeliveryStatus.NOT_SENT, "too_late")
         return self._leave(Disposition.DONE, job, "too_late")
-
-    async def _settle(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> None:
-        now, delivery = self.clock(), record.verification.delivery
-        provider = delivery.provider or self.deliver.provider.name
-        result = SendResult(provider=provider, outcome=Outcome.UNKNOWN, reason=reason)
-
-        def step(found: Record) -> Record | None:
-            # Whoever moved the delivery on meanwhile (another worker, a receipt) knows more of it.
-            return settle(found, wish.request, now, result, status) if found.verification.delivery == delivery else None
-
-        await advance(self.store, record, step, now=now)
 
     def _leave(self, disposition: Disposition, job: SendJob, reason: str) -> Disposition:
         self.journal("left", service=job.service, disposition=disposition.name.lower(), reason=reason, batch=job.batch)

@@ -92,6 +92,8 @@ class StartVerification:
             delivered = await self.deliver(record, reservation.code, wish)
             refuse_undelivered(delivered.status, delivered.result.retry_after)
             return view(delivered.record, service, now=self.clock(), provider=delivered.result.provider)
+        elif _is_heir(record, request):
+            record = await self.deliver.note(record, wish, DeliveryStatus.UNKNOWN, "request_died")
         refuse_undelivered(record.verification.delivery.status)
         return view(record, service, now=self.clock())
 
@@ -107,6 +109,12 @@ class StartVerification:
 def _waits_for(record: Record, request: str) -> bool:
     delivery = record.verification.delivery
     return delivery.request == request and delivery.status is DeliveryStatus.QUEUED
+
+
+def _is_heir(record: Record, request: str) -> bool:
+    """A request that comes here again had a first one that never told how its send went."""
+    delivery = record.verification.delivery
+    return delivery.request == request and delivery.status is DeliveryStatus.SUBMITTED
 
 
 def _job(wish: Wish, verification: str, now: int) -> SendJob:

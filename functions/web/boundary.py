@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
+from starlette.routing import Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from functions.usecases.ports import Journal
@@ -36,9 +37,17 @@ class Boundary:
                 await self._admit(request)
             await self._router(scope, receive, send)
         except HTTPException as error:
-            await self._answer(NoSuchRoute() if error.status_code == 404 else MethodNotAllowed(), scope, receive, send)  # noqa: PLR2004
+            await self._answer(self._routing_problem(error, scope), scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last resort: without it a caller gets somebody else's 500 page
             await self._answer(error, scope, receive, send)
+
+    def _routing_problem(self, error: HTTPException, scope: Scope) -> NoSuchRoute | MethodNotAllowed:
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return NoSuchRoute("there is nothing at this address")
+        # The router names the methods of the first route of this path only.
+        routes = [route for route in self._router.routes if isinstance(route, Route)]
+        matching = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
+        return MethodNotAllowed(", ".join(sorted({method for route in matching for method in route.methods or ()})))
 
     async def _answer(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         problem = as_problem(error)

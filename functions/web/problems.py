@@ -28,6 +28,10 @@ class NoSuchRoute(errors.Refused):
 class MethodNotAllowed(errors.Refused):
     code = "method_not_allowed"
 
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"this address takes {allow}")
+        self.allow = allow
+
 
 class Unavailable(errors.VerificationError):
     """Something that we stand on does not answer; the request may be repeated."""
@@ -105,4 +109,6 @@ def _headers(error: errors.VerificationError) -> dict[str, str]:
         headers["retry-after"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = error.allow
     return headers

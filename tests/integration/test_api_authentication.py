@@ -146,6 +146,12 @@ async def test_routes_that_there_are_not_are_told_to_those_with_a_key_only(
     assert_problem(await call(closed.app, method, path), status, code)
 
 
+async def test_a_method_that_a_path_does_not_take_is_answered_with_those_that_it_takes(closed: Harness) -> None:
+    refused = await call(closed.app, "PUT", f"/v1/verifications/{ID}")
+
+    assert refused.headers["allow"] == "DELETE, GET, HEAD"
+
+
 @pytest.mark.parametrize("host", ["a/v1/health", "a/v1/health?", "a/v1/health#", "@/v1/health?", "a/v1/health\\"])
 async def test_no_host_header_makes_another_path_of_a_call(closed: Harness, host: str) -> None:
     assert_problem(await call(closed.app, *CALLS[2], headers={"host": host}, key=None), 401, "unauthorized")

@@ -138,10 +138,10 @@ async def test_an_answer_is_remembered_for_a_day(harness: Harness) -> None:
     assert len(harness.provider.sent_to(number)) == 1
 
 
-async def test_a_key_is_free_again_when_the_numbers_history_is_forgotten_too(harness: Harness) -> None:
+async def test_a_key_is_free_again_after_a_day(harness: Harness) -> None:
     number, key = fresh_number(), fresh_key()
     first = await start(harness, number, key)
-    harness.clock.advance(first.json["expires_at"] + DAY - harness.clock.now)
+    harness.clock.advance(DAY)
 
     second = await start(harness, number, key)
 
@@ -236,6 +236,19 @@ async def test_after_a_send_that_was_not_taken_the_same_key_may_try_again(harnes
     assert len(harness.provider.sent_to(number)) == 2
 
 
+async def test_after_a_cap_of_the_gateway_the_same_key_may_try_again_when_it_was_told_to(harness: Harness) -> None:
+    number, key = fresh_number(), fresh_key()
+    harness.provider.script = [answer(Outcome.THROTTLED_RECIPIENT, retry_after=30)]
+    refused = await start(harness, number, key)
+    assert_problem(refused, 429, "rate_limited")
+    assert refused.headers["retry-after"] == "30"
+
+    harness.clock.advance(30)
+
+    assert (await start(harness, number, key)).status == 201
+    assert len(harness.provider.sent_to(number)) == 2
+
+
 async def test_after_an_outage_of_the_queue_the_same_key_may_try_again(harness: Harness) -> None:
     number, key = fresh_number(), fresh_key()
     harness.queue.error = QueueUnavailable("down")
@@ -300,6 +313,18 @@ async def test_a_request_that_died_after_its_reservation_is_taken_over_without_a
         harness.app, "POST", f"{PATH}/{heir.json['id']}/check", {"code": harness.provider.code_for(number)}
     )
     assert checked.json["valid"]
+
+
+async def test_the_heir_of_a_request_that_died_hears_that_nobody_knows_of_its_send(harness: Harness) -> None:
+    number, key = fresh_number(), fresh_key()
+    async with under_way(harness, number, key):
+        pass
+
+    harness.clock.advance(LEASE)
+    inherited = await start(harness, number, key)
+
+    assert (inherited.status, inherited.json["delivery"]["status"]) == (201, "unknown")
+    assert inherited.json["delivery"]["reason"] == "request_died"
 
 
 async def test_fifty_heirs_of_a_request_that_died_send_no_second_sms(harness: Harness) -> None:

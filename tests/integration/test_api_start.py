@@ -550,3 +550,27 @@ async def test_a_code_of_the_callers_own_does_not_go_through_the_queue(harness: 
 
     assert_problem(refused, 422, "invalid_request")
     assert harness.queue.jobs == []
+
+
+async def test_a_code_that_never_went_out_is_not_resent_but_made_anew(harness: Harness) -> None:
+    number = fresh_number()
+    harness.provider.script = [answer(Outcome.TRANSIENT)]
+    assert (await start(harness, number, code=OWN_CODE)).status == 503
+
+    harness.clock.advance(599)
+    started = await start(harness, number)
+
+    assert started.status == 201
+    assert started.json["expires_at"] == harness.clock() + 600
+    assert harness.provider.code_for(number) != OWN_CODE
+
+
+async def test_a_verification_whose_resend_was_not_taken_stays_pending(harness: Harness) -> None:
+    number = fresh_number()
+    started = await start(harness, number)
+    harness.clock.advance(30)
+    harness.provider.script = [answer(Outcome.TRANSIENT)]
+    assert (await start(harness, number)).status == 503
+
+    assert (await look_up(harness, started)).json["status"] == "pending"
+    assert (await check(harness, started, harness.provider.code_for(number))).json["valid"]
