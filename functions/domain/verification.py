@@ -255,7 +255,8 @@ def release(record: Record, request: str, now: int, result: SendResult) -> Recor
             live.delivery, status=DeliveryStatus.NOT_SENT, at=now, provider=result.provider, reason=result.reason
         )
         # A code that never went out is not resent: a later start makes a new one, which lives its whole time.
-        live = replace(live, sends=live.sends - 1, canceled=live.sends == 1, delivery=unsent)
+        canceled = live.canceled or live.sends == 1
+        live = replace(live, sends=live.sends - 1, canceled=canceled, delivery=unsent)
     return replace(
         record,
         rev=record.rev + 1,
