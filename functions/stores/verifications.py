@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from functions.domain.verification import Guess, Record
+from functions.domain.checking import Guess
+from functions.domain.verification import Record
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.stores.record_item import from_item, record_pk, to_item
 from functions.usecases.ports import Counted, Entropy, StoreUnavailable

@@ -6,12 +6,12 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code
 from functions.domain.errors import NotFound, VerificationError
 from functions.domain.identity import parse_id, request_digest
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
-from functions.domain.verification import Guess, judge
 from functions.usecases.ports import Clock, Entropy, Journal, Keys, VerificationStore
 from functions.usecases.views import VerificationView, view
 

@@ -9,8 +9,9 @@ from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResu
 from functions.domain.errors import DeliveryRejected, DeliveryUnavailable, RateLimited
 from functions.domain.identity import reference
 from functions.domain.message import compose
+from functions.domain.sending import release, settle
 from functions.domain.sensitive import Sensitive
-from functions.domain.verification import Record, release, settle
+from functions.domain.verification import Record
 from functions.usecases.advance import advance
 from functions.usecases.ports import Clock, Journal, Provider, VerificationStore
 from functions.usecases.reserve import Wish

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.checking import cancel
 from functions.domain.errors import NotFound
 from functions.domain.identity import parse_id
 from functions.domain.service import Service
-from functions.domain.verification import Record, cancel
+from functions.domain.verification import Record
 from functions.usecases.advance import advance
 from functions.usecases.ports import Clock, Journal, VerificationStore
 from functions.usecases.views import VerificationView, view

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from functions.domain.checking import Guess
 from functions.domain.delivery import Message, SendResult
 from functions.domain.keys import Keyring
-from functions.domain.verification import Guess, Record
+from functions.domain.verification import Record
 
 
 class StoreUnavailable(Exception):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functions.domain.delivery import Receipt
 from functions.domain.errors import NotFound
 from functions.domain.identity import VerificationId, parse_reference
-from functions.domain.verification import Record, receive
+from functions.domain.sending import receive
+from functions.domain.verification import Record
 from functions.usecases.advance import advance
 from functions.usecases.ports import Clock, Journal, VerificationStore
 

@@ -8,9 +8,10 @@ from functions.domain.code import derive_code, digest_code
 from functions.domain.errors import Conflict
 from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from, number_key
 from functions.domain.phone import PhoneNumber
+from functions.domain.sending import Code, Start, first, renew, resend, resends
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnResend, Service
-from functions.domain.verification import Code, Record, Start, Verification, first, renew, resend, resends
+from functions.domain.verification import Record, Verification
 from functions.usecases.advance import TRIES
 from functions.usecases.ports import Clock, Entropy, Keys, KeysUnavailable, StoreUnavailable, VerificationStore
 

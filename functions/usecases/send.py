@@ -15,9 +15,10 @@ from functions.domain.delivery import DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
 from functions.domain.identity import parse_id, request_digest
 from functions.domain.phone import parse_phone_number
+from functions.domain.sending import outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown, Service
-from functions.domain.verification import Record, State, outcome_is_unknown, retry_unknown, take_from_queue
+from functions.domain.verification import Record, State
 from functions.usecases.advance import advance
 from functions.usecases.deliver import Deliver
 from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from functions.domain.delivery import Delivery
+from functions.domain.sending import next_send_at
 from functions.domain.service import Service
-from functions.domain.verification import Record, next_send_at
+from functions.domain.verification import Record
 
 CHANNEL = "sms"
 

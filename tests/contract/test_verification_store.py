@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from functions.domain.checking import Guess
 from functions.domain.delivery import Delivery, DeliveryStatus
 from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from
+from functions.domain.sending import Code, Start, first
 from functions.domain.service import Limit, Service
-from functions.domain.verification import DAY, Code, Guess, Record, Sent, Start, first
+from functions.domain.verification import DAY, Record, Sent
 from functions.stores.dynamodb import Table
 from functions.stores.verifications import DynamoVerificationStore
 from tests.harness import MORNING

@@ -1,0 +1,238 @@
+"""The steps of sending: start, resend, claim, give back, settle, receipt. Each takes a record to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from functions.domain.code import same_digest
+from functions.domain.delivery import Delivery, DeliveryStatus, Receipt, SendResult, supersedes
+from functions.domain.errors import Conflict, RateLimited
+from functions.domain.identity import VerificationId
+from functions.domain.service import Service
+from functions.domain.verification import DAY, Record, Sent, State, Verification
+
+CLAIM_LEASE = 60
+"""Seconds after which a claimed send belongs to nobody alive: longer than a sender's invocation (15 s), shorter than
+the queue's visibility time-out (90 s). A redelivery comes late enough to tell, an immediate duplicate does not."""
+
+
+_REPORTED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
+"""What only a receipt can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A wish to send a code, with everything that the rules may not make up themselves."""
+
+    request: str
+    new_id: VerificationId
+    queued: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """The digest that a start would store."""
+
+    digest: str
+    own: bool
+    generation: int
+
+
+def resends(record: Record | None, now: int) -> bool:
+    """Whether a start now would send the live verification's code again."""
+    return record is not None and record.verification.state(now) is State.PENDING
+
+
+def first(start: Start, code: Code, service: Service, now: int) -> Record:
+    """The record of a number that has none."""
+    return Record(
+        key=start.new_id.key,
+        service=service.name,
+        rev=1,
+        verification=_new_verification(start, code, service, now),
+        sent=(Sent(now, start.request),),
+        failures=0,
+        failures_day=now // DAY,
+        streak=0,
+    )
+
+
+def renew(record: Record, start: Start, code: Code, service: Service, now: int) -> Record:
+    """A new verification for a number whose last one is over. Raises RateLimited."""
+    settled = _settle_failures(record, now)
+    _refuse_too_many_failures(settled, service, now)
+    _refuse_too_many_sends(settled, service, now)
+    return replace(
+        settled,
+        rev=record.rev + 1,
+        verification=_new_verification(start, code, service, now),
+        sent=_remember(settled, start, service, now),
+    )
+
+
+def resend(record: Record, start: Start, code: Code, service: Service, now: int) -> Record:
+    """The live verification once more: attempts and expiry stay, no code refills them. Raises RateLimited."""
+    live = record.verification
+    if live.sends >= service.max_sends:
+        wait = next_send_at(record, service, now) - now
+        raise RateLimited("this verification has been sent too often", retry_after=wait)
+    _refuse_too_many_sends(record, service, now)
+    again = replace(
+        live,
+        sends=live.sends + 1,
+        own_code=code.own,
+        generation=code.generation,
+        metadata=start.metadata or live.metadata,
+        delivery=_handed_over(start, live.sends + 1, now),
+    )
+    if not same_digest(code.digest, live.digest):
+        # With the last guess left in place, a new code equal to it would count as approved.
+        again = replace(again, digest=code.digest, last_mac=None, last_request=None)
+    return replace(
+        record,
+        rev=record.rev + 1,
+        verification=again,
+        sent=_remember(record, start, service, now),
+    )
+
+
+def next_send_at(record: Record, service: Service, now: int) -> int:
+    """The first second at which another SMS to this number is allowed."""
+    times = [sent.at for sent in record.sent]
+    earliest = [times[-1] + service.cooldown] if times else []
+    earliest += [times[-limit.count] + limit.seconds for limit in service.limits if len(times) >= limit.count]
+    if resends(record, now) and record.verification.sends >= service.max_sends:
+        earliest.append(record.verification.expires_at)
+    return max([now, *earliest])
+
+
+def take_from_queue(record: Record, request: str, now: int) -> Record:
+    """The sender's claim on a send that waits in the queue. Raises Conflict where it does not wait (any more)."""
+    live = record.verification
+    if live.delivery.request != request or live.delivery.status is not DeliveryStatus.QUEUED:
+        raise Conflict("this send is claimed already")
+    taken = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now)
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=taken))
+
+
+def outcome_is_unknown(delivery: Delivery, now: int) -> bool:
+    """Whether a send was claimed and nobody alive can tell how it went."""
+    if delivery.status is DeliveryStatus.SUBMITTED:
+        return now - delivery.at >= CLAIM_LEASE
+    return delivery.status is DeliveryStatus.UNKNOWN
+
+
+def retry_unknown(record: Record, request: str, now: int) -> Record:
+    """The one more send that a service with `on_unknown = "once"` wants. Raises Conflict where that was had."""
+    live = record.verification
+    if live.delivery.request != request or live.delivery.tries > 1 or not outcome_is_unknown(live.delivery, now):
+        raise Conflict("this send is claimed already")
+    again = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now, tries=live.delivery.tries + 1)
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=again))
+
+
+def release(record: Record, request: str, now: int, result: SendResult) -> Record | None:
+    """Gives a claim back whose message was definitely not sent: the limits forget it, and so may the request try again.
+
+    None where there is nothing to give back.
+    """
+    if not record.has_request(request, now):
+        return None
+    live = record.verification
+    if live.delivery.request == request:
+        unsent = replace(
+            live.delivery, status=DeliveryStatus.NOT_SENT, at=now, provider=result.provider, reason=result.reason
+        )
+        # A code that never went out is not resent: a later start makes a new one, which lives its whole time.
+        canceled = live.canceled or live.sends == 1
+        live = replace(live, sends=live.sends - 1, canceled=canceled, delivery=unsent)
+    return replace(
+        record,
+        rev=record.rev + 1,
+        verification=live,
+        sent=tuple(sent for sent in record.sent if sent.request != request),
+    )
+
+
+def settle(record: Record, request: str, now: int, result: SendResult, status: DeliveryStatus) -> Record | None:
+    """Notes what became of the latest message; a refused number takes its verification with it.
+
+    None if the latest message is another request's, or a receipt was faster than the gateway's own answer.
+    """
+    live = record.verification
+    if live.delivery.request != request or live.delivery.status in _REPORTED:
+        return None
+    noted = replace(live.delivery, status=status, at=now, provider=result.provider, reason=result.reason)
+    canceled = live.canceled or status is DeliveryStatus.REJECTED
+    settled = replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted, canceled=canceled))
+    return _forget_request(settled, request) if status is DeliveryStatus.THROTTLED else settled
+
+
+def _forget_request(record: Record, request: str) -> Record:
+    """The send still counts, but its request may try again: it was told when."""
+    sent = tuple(replace(each, request="-") if each.request == request else each for each in record.sent)
+    return replace(record, sent=sent)
+
+
+def receive(record: Record, receipt: Receipt, send: int) -> Record | None:
+    """Moves the delivery forward by a receipt; None where it is old news or speaks of an earlier message."""
+    live = record.verification
+    if live.delivery.send != send or not supersedes(receipt.status, live.delivery.status):
+        return None
+    noted = replace(
+        live.delivery, status=receipt.status, at=receipt.at, provider=receipt.provider, reason=receipt.reason
+    )
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted))
+
+
+def _new_verification(start: Start, code: Code, service: Service, now: int) -> Verification:
+    return Verification(
+        id=start.new_id,
+        digest=code.digest,
+        own_code=code.own,
+        generation=code.generation,
+        attempts=0,
+        max_attempts=service.max_attempts,
+        sends=1,
+        created_at=now,
+        expires_at=now + service.lifetime,
+        delivery=_handed_over(start, 1, now),
+        metadata=start.metadata,
+    )
+
+
+def _handed_over(start: Start, send: int, now: int) -> Delivery:
+    status = DeliveryStatus.QUEUED if start.queued else DeliveryStatus.SUBMITTED
+    return Delivery(status=status, request=start.request, send=send, at=now)
+
+
+def _remember(record: Record, start: Start, service: Service, now: int) -> tuple[Sent, ...]:
+    return (*record.sent, Sent(now, start.request))[-service.remembered_sends :]
+
+
+def _settle_failures(record: Record, now: int) -> Record:
+    """The history as a new verification finds it: a success ends the streak, a new day starts at nothing."""
+    failures, streak = record.failures, record.streak
+    if record.verification.approved:
+        failures, streak = failures - 1, 0
+    if record.failures_day != now // DAY:
+        failures = 0
+    return replace(record, failures=failures, failures_day=now // DAY, streak=streak)
+
+
+def _refuse_too_many_failures(record: Record, service: Service, now: int) -> None:
+    if record.streak >= service.failures_in_a_row:
+        over_at = record.forget_at  # no day ends a streak, and no code is sent any more that could
+    elif record.failures >= service.failures_per_day:
+        over_at = now - now % DAY + DAY
+    else:
+        return
+    wait = max(over_at, next_send_at(record, service, now)) - now
+    raise RateLimited("too many wrong codes for this number", retry_after=wait)
+
+
+def _refuse_too_many_sends(record: Record, service: Service, now: int) -> None:
+    allowed_at = next_send_at(record, service, now)
+    if allowed_at > now:
+        raise RateLimited("this number was sent a code a moment ago", retry_after=allowed_at - now)
