@@ -20,10 +20,7 @@ from functions.domain.message import (
     parse_locale,
     text_problems,
 )
-from functions.domain.service import Limit, OnResend, OnUnknown, Service
-
-MOST_SENDS = 10
-"""Sends of a number that its record can remember and stay under 1 kB."""
+from functions.domain.service import REMEMBERED_SENDS, Limit, OnResend, OnUnknown, Service
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _Limits = Annotated[tuple[Limit, ...], Meta(max_length=5)]
@@ -103,9 +100,9 @@ def _read(key: str, value: object, found: dict[str, Any]) -> list[str]:
 
 def _limit_problems(limits: tuple[Limit, ...]) -> list[str]:
     return [
-        f"{{ count = {limit.count}, seconds = {limit.seconds} }}: count is 1 to {MOST_SENDS}, seconds 1 to 86400"
+        f"{{ count = {limit.count}, seconds = {limit.seconds} }}: count is 1 to {REMEMBERED_SENDS}, seconds 1 to 86400"
         for limit in limits
-        if not (1 <= limit.count <= MOST_SENDS and 1 <= limit.seconds <= 86_400)  # noqa: PLR2004 - a day
+        if not (1 <= limit.count <= REMEMBERED_SENDS and 1 <= limit.seconds <= 86_400)  # noqa: PLR2004 - a day
     ]
 
 

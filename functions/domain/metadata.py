@@ -16,6 +16,8 @@ def parse_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     size = sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
     if "" in metadata:
         raise InvalidRequest("each entry of metadata has a name")  # DynamoDB knows no empty one
+    if not all(name.isprintable() and value.isprintable() for name, value in metadata.items()):
+        raise InvalidRequest("metadata is printable text")  # SQS takes no control characters
     if len(metadata) > MOST_ENTRIES or size > MOST_BYTES:
         raise InvalidRequest(f"metadata has at most {MOST_ENTRIES} entries and {MOST_BYTES} bytes")
     return tuple(sorted(metadata.items()))

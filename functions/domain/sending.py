@@ -8,7 +8,7 @@ from functions.domain.code import same_digest
 from functions.domain.delivery import Delivery, DeliveryStatus, Receipt, SendResult, supersedes
 from functions.domain.errors import Conflict, RateLimited
 from functions.domain.identity import VerificationId
-from functions.domain.service import Service
+from functions.domain.service import REMEMBERED_SENDS, Service
 from functions.domain.verification import DAY, Record, Sent, State, Verification
 
 CLAIM_LEASE = 60
@@ -66,8 +66,8 @@ def renew(record: Record, start: Start, code: Code, service: Service, now: int) 
     return replace(
         settled,
         rev=record.rev + 1,
-        verification=_new_verification(start, code, service, now),
-        sent=_remember(settled, start, service, now),
+        verification=_new_verification(start, code, service, now, failures=settled.failures, streak=settled.streak),
+        sent=_remember(settled, start, now),
     )
 
 
@@ -93,7 +93,7 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
         record,
         rev=record.rev + 1,
         verification=again,
-        sent=_remember(record, start, service, now),
+        sent=_remember(record, start, now),
     )
 
 
@@ -110,8 +110,9 @@ def next_send_at(record: Record, service: Service, now: int) -> int:
 def take_from_queue(record: Record, request: str, now: int) -> Record:
     """The sender's claim on a send that waits in the queue. Raises Conflict where it does not wait (any more)."""
     live = record.verification
-    if live.delivery.request != request or live.delivery.status is not DeliveryStatus.QUEUED:
-        raise Conflict("this send is claimed already")
+    waits = live.delivery.request == request and live.delivery.status is DeliveryStatus.QUEUED
+    if not waits or live.state(now) is not State.PENDING:
+        raise Conflict("this send is claimed already, or its verification is over")
     taken = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now)
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=taken))
 
@@ -126,8 +127,9 @@ def outcome_is_unknown(delivery: Delivery, now: int) -> bool:
 def retry_unknown(record: Record, request: str, now: int) -> Record:
     """The one more send that a service with `on_unknown = "once"` wants. Raises Conflict where that was had."""
     live = record.verification
-    if live.delivery.request != request or live.delivery.tries > 1 or not outcome_is_unknown(live.delivery, now):
-        raise Conflict("this send is claimed already")
+    untold = live.delivery.request == request and outcome_is_unknown(live.delivery, now)
+    if not untold or live.delivery.tries > 1 or live.state(now) is not State.PENDING:
+        raise Conflict("this send is claimed already, or its verification is over")
     again = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now, tries=live.delivery.tries + 1)
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=again))
 
@@ -186,14 +188,18 @@ def receive(record: Record, receipt: Receipt, send: int) -> Record | None:
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted))
 
 
-def _new_verification(start: Start, code: Code, service: Service, now: int) -> Verification:
+def _new_verification(
+    start: Start, code: Code, service: Service, now: int, *, failures: int = 0, streak: int = 0
+) -> Verification:
+    """With no more attempts than the day and the row have left, so that the last one does not run over either."""
+    left = min(service.failures_per_day - failures, service.failures_in_a_row - streak)
     return Verification(
         id=start.new_id,
         digest=code.digest,
         own_code=code.own,
         generation=code.generation,
         attempts=0,
-        max_attempts=service.max_attempts,
+        max_attempts=min(service.max_attempts, left),
         sends=1,
         created_at=now,
         expires_at=now + service.lifetime,
@@ -207,8 +213,8 @@ def _handed_over(start: Start, send: int, now: int) -> Delivery:
     return Delivery(status=status, request=start.request, send=send, at=now)
 
 
-def _remember(record: Record, start: Start, service: Service, now: int) -> tuple[Sent, ...]:
-    return (*record.sent, Sent(now, start.request))[-service.remembered_sends :]
+def _remember(record: Record, start: Start, now: int) -> tuple[Sent, ...]:
+    return (*record.sent, Sent(now, start.request))[-REMEMBERED_SENDS:]
 
 
 def _settle_failures(record: Record, now: int) -> Record:

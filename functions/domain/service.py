@@ -23,6 +23,10 @@ class OnResend(StrEnum):
     """A new code; the one before is dead (OWASP's advice)."""
 
 
+REMEMBERED_SENDS = 10
+"""Sends of a number that its record remembers: as many as a limit can count, and more would take it over 1 kB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """At most `count` sends to a number in any `seconds`."""
@@ -65,8 +69,3 @@ class Service:
     """For the WebOTP line `@domain #code`."""
     app_hash: str | None = None
     """11 characters for Android's SMS Retriever."""
-
-    @property
-    def remembered_sends(self) -> int:
-        """How many sends a record has to remember for the limits to be exact."""
-        return max((limit.count for limit in self.limits), default=1)

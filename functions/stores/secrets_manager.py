@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from functions.domain.identity import is_key_id
 from functions.domain.keys import Keyring, derive
 from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import Clock, KeysUnavailable
+
+_log = logging.getLogger(__name__)
 
 FRESH_FOR = 300
 """Seconds that a secret is used before it is looked up again; a rotation reaches every sandbox within this time."""
@@ -60,6 +63,7 @@ class CachedSecret:
             if self._value is None:
                 self._failures, self._failure = self._failures + 1, str(error)
                 raise
+            _log.warning("its last value is used on: %s", error)
         self._fetched_at = self.clock()
 
     async def _fetch(self) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ class SendQueued:
             wish = await self._wish(job, service, message_id)
         except InvalidPhoneNumber as error:
             return self._leave(Disposition.POISON, job, error.code)
-        if self.clock() >= (job.send_by or queued_at + service.send_within):
+        if self.clock() >= (queued_at + service.send_within if job.send_by is None else job.send_by):
             return await self._expire(job, wish)
         try:
             return await (self._send_stored(job, wish) if job.verification else self._send_new(job, wish))

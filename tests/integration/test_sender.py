@@ -242,7 +242,7 @@ class TestTooLate:
         assert Counter(line["reason"] for line in harness.journal.of("left")) == {"too_late": 1000}
         assert harness.dead_letters.bodies == []
 
-    @pytest.mark.parametrize(("early", "sends"), [(1, 1), (0, 0), (-1, 0)])
+    @pytest.mark.parametrize(("early", "sends"), [(1, 1), (0, 0), (-1, 0), (-MORNING, 0)])
     async def test_the_second_of_send_by_is_the_first_that_is(self, harness: Harness, early: int, sends: int) -> None:
         number, message = new_message(send_by=MORNING + early)
 

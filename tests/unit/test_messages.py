@@ -258,3 +258,9 @@ def test_any_text_is_a_message_or_none(body: str) -> None:
     job = decode_job(body)
 
     assert job is None or decode_job(encode_job(job)) == job
+
+
+@pytest.mark.parametrize("metadata", [{"": "x"}, {"a": "x\n"}, {"a\x00": "x"}, {"a": "\ufffe"}])
+def test_metadata_that_a_table_or_a_queue_would_refuse_is_refused(metadata: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest):
+        parse_metadata(metadata)

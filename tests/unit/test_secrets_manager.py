@@ -284,6 +284,16 @@ async def test_an_outage_keeps_the_last_good_value(world: Keys, error: Exception
     assert await world.keys.keyring() is before
 
 
+async def test_an_outage_is_told_to_the_log(world: Keys, caplog: pytest.LogCaptureFixture) -> None:
+    await world.keys.keyring()
+    world.client.error = SILENT
+    world.clock.advance(3600)
+
+    await world.keys.keyring()
+
+    assert "its last value is used on" in caplog.text
+
+
 async def test_an_outage_is_asked_about_every_five_minutes_only(world: Keys) -> None:
     await world.keys.keyring()
     world.client.error = SILENT

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.domain.service import Limit, OnResend, OnUnknown, Service
-from functions.service_file import MOST_SENDS, ServiceFileError, load_services, parse_services
+from functions.domain.service import REMEMBERED_SENDS, Limit, OnResend, OnUnknown, Service
+from functions.service_file import ServiceFileError, load_services, parse_services
 from functions.settings import (
     MOST_IN_FLIGHT,
     SHIPPED_SERVICES,
@@ -285,7 +285,7 @@ def test_a_service_may_set_everything() -> None:
         "max_attempts": 3,
         "max_sends": 2,
         "cooldown": 60,
-        "limits": [{"count": 2, "seconds": 60}, {"count": MOST_SENDS, "seconds": 86_400}],
+        "limits": [{"count": 2, "seconds": 60}, {"count": REMEMBERED_SENDS, "seconds": 86_400}],
         "failures_per_day": 10,
         "failures_in_a_row": 50,
         "send_within": 30,
@@ -300,7 +300,7 @@ def test_a_service_may_set_everything() -> None:
     services = parse_services({"shop": everything})
 
     as_given = everything | {
-        "limits": (Limit(2, 60), Limit(MOST_SENDS, 86_400)),
+        "limits": (Limit(2, 60), Limit(REMEMBERED_SENDS, 86_400)),
         "on_unknown": OnUnknown.ONCE,
         "on_resend": OnResend.NEW,
     }
@@ -387,7 +387,7 @@ def test_a_text_has_to_be_a_text(key: str, value: Any) -> None:
         ("limits", [{"count": 3}]),
         ("limits", [{"count": "3", "seconds": 600}]),
         ("limits", [{"count": 0, "seconds": 600}]),
-        ("limits", [{"count": MOST_SENDS + 1, "seconds": 600}]),
+        ("limits", [{"count": REMEMBERED_SENDS + 1, "seconds": 600}]),
         ("limits", [{"count": 3, "seconds": 0}]),
         ("limits", [{"count": 3, "seconds": 86_401}]),
         ("limits", [{"count": 3, "seconds": 600}] * 6),

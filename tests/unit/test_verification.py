@@ -48,7 +48,7 @@ from functions.domain.sending import (
     settle,
     take_from_queue,
 )
-from functions.domain.service import Limit, Service
+from functions.domain.service import REMEMBERED_SENDS, Limit, Service
 from functions.domain.verification import DAY, Record, Sent, State
 
 NOW = 1_800_000_000
@@ -506,7 +506,7 @@ def test_a_number_has_twenty_wrong_codes_a_day() -> None:
     assert start_again(record, MIDNIGHT, UNLIMITED).failures == 0
 
 
-def test_a_day_holds_at_most_four_wrong_codes_more() -> None:
+def test_the_last_verification_of_a_day_has_no_more_attempts_than_the_day_has_left() -> None:
     record = all_wrong(started(UNLIMITED), NOW)
     for _ in range(2):
         record = all_wrong(start_again(record, NOW, UNLIMITED), NOW)
@@ -515,7 +515,8 @@ def test_a_day_holds_at_most_four_wrong_codes_more() -> None:
 
     record = all_wrong(start_again(nineteenth, NOW, UNLIMITED), NOW)
 
-    assert record.failures == 24
+    assert record.failures == 20
+    assert record.verification.max_attempts == 1
     assert wait_told(record, NOW, UNLIMITED) == MIDNIGHT - NOW
 
 
@@ -668,11 +669,10 @@ def test_a_refusal_tells_the_first_second_at_which_a_start_is_allowed(service: S
 
 
 @given(service=SERVICES, gaps=GAPS)
-def test_a_record_remembers_no_more_sends_than_its_limits_look_at(service: Service, gaps: list[int]) -> None:
+def test_a_record_remembers_the_last_ten_sends(service: Service, gaps: list[int]) -> None:
     record, _ = history(service, gaps)
 
-    assert len(record.sent) <= service.remembered_sends
-    assert service.remembered_sends == max([1, *(limit.count for limit in service.limits)])
+    assert len(record.sent) <= REMEMBERED_SENDS
 
 
 # Claims given back
@@ -838,6 +838,16 @@ def test_a_queued_send_is_claimed_once() -> None:
 
     with pytest.raises(Conflict):
         take_from_queue(taken, "first", NOW)
+
+
+def test_a_send_whose_verification_is_over_is_not_claimed() -> None:
+    waiting = started(queued=True)
+    canceled = cancel(waiting, NOW)
+    assert canceled is not None
+
+    for over, now in [(canceled, NOW), (waiting, waiting.verification.expires_at)]:
+        with pytest.raises(Conflict):
+            take_from_queue(over, "first", now)
 
 
 def test_a_queued_send_of_another_request_is_not_claimed() -> None:
@@ -1146,7 +1156,12 @@ class LifeOfANumber(RuleBasedStateMachine):
 
     @invariant()
     def no_verification_counts_more_guesses_than_it_has_attempts(self) -> None:
-        assert self.record.verification.attempts == self.account.guesses <= self.service.max_attempts
+        assert (
+            self.record.verification.attempts
+            == self.account.guesses
+            <= self.record.verification.max_attempts
+            <= self.service.max_attempts
+        )
 
     @invariant()
     def nothing_but_a_right_and_counted_guess_approves(self) -> None:
@@ -1168,16 +1183,17 @@ class LifeOfANumber(RuleBasedStateMachine):
 
     @invariant()
     def no_more_is_remembered_than_needed(self) -> None:
-        assert len(self.record.sent) <= self.service.remembered_sends
+        assert len(self.record.sent) <= REMEMBERED_SENDS
 
     @invariant()
     def the_failures_of_a_day_are_bounded(self) -> None:
+        # A verification that began the day before counts for that day.
         most = self.service.failures_per_day + self.service.max_attempts - 1
         assert max(self.wrong_of_day.values(), default=0) <= most
 
     @invariant()
     def the_failures_in_a_row_are_bounded(self) -> None:
-        assert self.wrong_in_a_row <= self.service.failures_in_a_row + self.service.max_attempts - 1
+        assert self.wrong_in_a_row <= self.service.failures_in_a_row
 
     def _a_start(self, *, queued: bool) -> Start:
         return a_start(f"start {next(self.names)}", queued=queued)
@@ -1197,7 +1213,7 @@ class LifeOfANumber(RuleBasedStateMachine):
 
     @property
     def _pending(self) -> bool:
-        open_still = self.now < self.account.expires_at and self.account.guesses < self.service.max_attempts
+        open_still = self.now < self.account.expires_at and self.account.guesses < self.record.verification.max_attempts
         return open_still and not self.account.right and not self.account.canceled
 
     @property
