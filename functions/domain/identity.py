@@ -18,7 +18,7 @@ from functions.domain.keys import Keyring, mac
 
 _KEY_BYTES = 15
 NONCE_BYTES = 10
-_REQUEST_BYTES = 12
+REQUEST_BYTES = 12
 _KEY_ID = r"[a-z0-9]{1,8}"
 _ID = re.compile(rf"vfy_({_KEY_ID})_([a-z2-7]{{24}})([a-z2-7]{{16}})")
 
@@ -73,7 +73,12 @@ def parse_reference(text: str) -> tuple[VerificationId, int]:
 
 def request_digest(keys: Keyring, *scope: str) -> str:
     """A request's identity: 96 bits of a keyed digest, since callers put numbers into their idempotency keys."""
-    return base64.urlsafe_b64encode(mac(keys.index, "request", *scope)[:_REQUEST_BYTES]).decode()
+    return request_from(mac(keys.index, "request", *scope)[:REQUEST_BYTES])
+
+
+def request_from(entropy: bytes) -> str:
+    """A request's identity from REQUEST_BYTES bytes, where nobody will ask for the same one again."""
+    return base64.urlsafe_b64encode(entropy).decode()
 
 
 def _base32(raw: bytes) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code
 from functions.domain.errors import NotFound, VerificationError
-from functions.domain.identity import parse_id, request_digest
+from functions.domain.identity import REQUEST_BYTES, parse_id, request_digest, request_from
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
 from functions.usecases.ports import Clock, Entropy, Journal, Keys, VerificationStore
 from functions.usecases.views import VerificationView, view
-
-_REQUEST_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +67,6 @@ class CheckVerification:
 
     async def _request(self, command: CheckCommand) -> str:
         if command.idempotency_key is None:
-            return base64.urlsafe_b64encode(self.entropy(_REQUEST_BYTES)).decode()
+            return request_from(self.entropy(REQUEST_BYTES))
         keys = await self.keys.keyring()
         return request_digest(keys, "check", command.caller, command.id, command.idempotency_key)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from functions.domain.delivery import DeliveryStatus
 from functions.domain.errors import DeliveryUnavailable, InvalidRequest, NumberTypeBlocked
-from functions.domain.identity import request_digest
+from functions.domain.identity import REQUEST_BYTES, request_digest, request_from
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
@@ -18,8 +17,6 @@ from functions.usecases.once import Once
 from functions.usecases.ports import Clock, Entropy, Keys, QueueUnavailable, SendJob, SendQueue
 from functions.usecases.reserve import Reserve, Wish
 from functions.usecases.views import VerificationView, view
-
-_REQUEST_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +51,7 @@ class StartVerification:
     async def __call__(self, command: StartCommand) -> VerificationView:
         service = self._admit(command)
         if command.idempotency_key is None:
-            request = base64.urlsafe_b64encode(self.entropy(_REQUEST_BYTES)).decode()
+            request = request_from(self.entropy(REQUEST_BYTES))
             return await self._start(command, service, request)
         keys = await self.keys.keyring()
         request = request_digest(keys, "http", command.caller, command.idempotency_key)
