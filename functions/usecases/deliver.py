@@ -74,15 +74,8 @@ class Deliver:
         )
 
     async def _write_down(self, record: Record, wish: Wish, result: SendResult) -> Record:
-        now, claimed = self.clock(), record.verification.delivery
-
-        def step(found: Record) -> Record | None:
-            delivery = found.verification.delivery
-            if delivery.request == wish.request and delivery != claimed:
-                return None  # its receipt was quicker than the answer, and knows more
-            return _after(found, wish, result, now)
-
-        return await advance(self.store, record, step, now=now)
+        now = self.clock()
+        return await advance(self.store, record, lambda found: _after(found, wish, result, now), now=now)
 
     async def note(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> Record:
         """Writes down what became of a send that somebody else had in hand.
