@@ -221,55 +221,60 @@ class Frozen:
     posted_plainly: int
 
 
+ENVIRONMENTS, POSTING, FREEZES, FREEZE = 20, 2, 5, 1.6
+
+
+@pytest.fixture(scope="module")
+async def frozen(environment: dict[str, str], gateway: GatewayProcess) -> Frozen:
+    async with aiohttp.ClientSession() as http:
+        await http.delete(f"{gateway.url}/inbox")
+        sent, posted, plainly = await asyncio.gather(
+            asyncio.gather(*(send_between_freezes(environment) for _ in range(ENVIRONMENTS))),
+            asyncio.gather(*(post_between_freezes(gateway, plain=False) for _ in range(POSTING))),
+            asyncio.gather(*(post_between_freezes(gateway, plain=True) for _ in range(POSTING))),
+        )
+        async with http.get(f"{gateway.url}/inbox/count.json") as answer:
+            arrived = (await answer.json())["messages"]
+    return Frozen(sum(sent), arrived, sum(posted), sum(plainly))
+
+
+async def send_between_freezes(environment: dict[str, str]) -> int:
+    """How many invocations after a freeze sent their message."""
+    async with running(SENDER, environment) as function:
+        assert await function.invoke(send_event()) == ALL_DONE
+        answers = [await after_a_freeze(function, send_event()) for _ in range(FREEZES)]
+    return answers.count(ALL_DONE)
+
+
+async def post_between_freezes(gateway: GatewayProcess, *, plain: bool) -> int:
+    """How many posts after a freeze were answered."""
+    event = {"url": gateway.url, "plain": plain}
+    async with running("tests.integration.drivers.sessions", {}) as function:
+        assert await function.invoke(event)
+        answers = [await after_a_freeze(function, event) for _ in range(FREEZES)]
+    return sum(answers)
+
+
+async def after_a_freeze(function: ExecutionEnvironment, event: Event) -> Any:
+    function.freeze()
+    await asyncio.sleep(FREEZE)
+    return await function.invoke(event)
+
+
 class TestAFreeze:
     """The gateway closes an idle connection after a second, and nobody is awake to hear of it."""
 
-    ENVIRONMENTS, POSTING, FREEZES, SECONDS = 20, 2, 5, 1.6
+    def test_breaks_no_send(self, frozen: Frozen) -> None:
+        assert frozen.sent == ENVIRONMENTS * FREEZES == 100
+        assert frozen.arrived == ENVIRONMENTS * (FREEZES + 1)
 
-    @pytest.fixture(scope="class")
-    async def frozen(self, environment: dict[str, str], gateway: GatewayProcess) -> Frozen:
-        async with aiohttp.ClientSession() as http:
-            await http.delete(f"{gateway.url}/inbox")
-            sent, posted, plainly = await asyncio.gather(
-                asyncio.gather(*(self._send_between_freezes(environment) for _ in range(self.ENVIRONMENTS))),
-                asyncio.gather(*(self._post_between_freezes(gateway, plain=False) for _ in range(self.POSTING))),
-                asyncio.gather(*(self._post_between_freezes(gateway, plain=True) for _ in range(self.POSTING))),
-            )
-            async with http.get(f"{gateway.url}/inbox/count.json") as answer:
-                arrived = (await answer.json())["messages"]
-        return Frozen(sum(sent), arrived, sum(posted), sum(plainly))
-
-    async def test_breaks_no_send(self, frozen: Frozen) -> None:
-        assert frozen.sent == self.ENVIRONMENTS * self.FREEZES
-        assert frozen.arrived == self.ENVIRONMENTS * (self.FREEZES + 1)
-
-    async def test_breaks_no_post_on_the_session_that_the_runtime_keeps(self, frozen: Frozen) -> None:
+    def test_breaks_no_post_on_the_session_that_the_runtime_keeps(self, frozen: Frozen) -> None:
         """With nothing before it that would wake the loop."""
-        assert frozen.posted == self.POSTING * self.FREEZES
+        assert frozen.posted == POSTING * FREEZES
 
-    async def test_would_break_posts_on_a_plain_session(self, frozen: Frozen) -> None:
+    def test_would_break_posts_on_a_plain_session(self, frozen: Frozen) -> None:
         """Else the others would prove nothing."""
-        assert frozen.posted_plainly < self.POSTING * self.FREEZES
-
-    async def _send_between_freezes(self, environment: dict[str, str]) -> int:
-        """How many invocations after a freeze sent their message."""
-        async with running(SENDER, environment) as function:
-            assert await function.invoke(send_event()) == ALL_DONE
-            answers = [await self._after_a_freeze(function, send_event()) for _ in range(self.FREEZES)]
-        return answers.count(ALL_DONE)
-
-    async def _post_between_freezes(self, gateway: GatewayProcess, *, plain: bool) -> int:
-        """How many posts after a freeze were answered."""
-        event = {"url": gateway.url, "plain": plain}
-        async with running("tests.integration.drivers.sessions", {}) as function:
-            assert await function.invoke(event)
-            answers = [await self._after_a_freeze(function, event) for _ in range(self.FREEZES)]
-        return sum(answers)
-
-    async def _after_a_freeze(self, function: ExecutionEnvironment, event: Event) -> Any:
-        function.freeze()
-        await asyncio.sleep(self.SECONDS)
-        return await function.invoke(event)
+        assert frozen.posted_plainly < POSTING * FREEZES
 
 
 class TestTheConnectionsToAGateway:
