@@ -11,7 +11,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
-WRITES = frozenset({"PutItem", "UpdateItem"})
+WRITES = frozenset({"PutItem", "UpdateItem", "BatchExecuteStatement"})
 
 _HOST = "127.0.0.1"
 _LARGEST = 1 << 20

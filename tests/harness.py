@@ -19,6 +19,7 @@ from functions.domain.service import Limit, Service
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.dynamodb import Table
 from functions.stores.verifications import DynamoVerificationStore
+from functions.stores.verifications_together import VerificationsTogether
 from functions.usecases.check import CheckVerification
 from functions.usecases.deliver import Deliver
 from functions.usecases.look_up import CancelVerification, LookUpVerification
@@ -215,7 +216,7 @@ class Harness:
             services=self.services,
             store=self.store,
             keys=self.keys,
-            reserve=self.reserve,
+            reserve=replace(self.reserve, store=VerificationsTogether(self.store)),
             deliver=self.deliver,
             clock=self.clock,
             journal=self.journal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.aws import Clients
@@ -14,6 +14,7 @@ from functions.queues.messages import decode_job
 from functions.queues.sqs import SqsDeadLetters, SqsRedelivery
 from functions.runtime import Connections, Runtime, wall_clock
 from functions.settings import SenderSettings, sender_settings
+from functions.stores.verifications_together import VerificationsTogether
 from functions.telemetry import configure_logging, journal
 from functions.usecases.ports import QueueUnavailable
 from functions.usecases.send import SendQueued
@@ -37,7 +38,7 @@ class Sender:
         try:
             async with asyncio.timeout(seconds):
                 await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
-                await self.redelivery.soon([message.handle for message in unfinished.failed])
+                await self.redelivery.soon([(message.handle, message.delivered) for message in unfinished.failed])
         except (QueueUnavailable, TimeoutError) as error:
             # They come back by the queue's own time-out.
             journal("redelivery", outcome="late", reason=str(error) or "no_time")
@@ -50,7 +51,7 @@ async def build(settings: SenderSettings, clients: Clients, connections: Connect
         services=settings.sending.services,
         store=parts.store,
         keys=parts.keys,
-        reserve=parts.reserve,
+        reserve=replace(parts.reserve, store=VerificationsTogether(parts.store)),
         deliver=parts.deliver,
         clock=wall_clock,
         journal=journal,
@@ -72,6 +73,7 @@ def _message(record: dict[str, Any]) -> QueuedMessage:
         handle=record["receiptHandle"],
         queued_at=int(record["attributes"]["SentTimestamp"]) // 1000,
         job=decode_job(record["body"]),
+        delivered=int(record["attributes"]["ApproximateReceiveCount"]),
     )
 
 

@@ -11,10 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.queues.messages import encode_job
 from functions.usecases.ports import Entropy, QueueUnavailable, SendJob
 
-LONGEST_WAIT = 20
-"""Seconds until a failed send is tried again, at most: its code is waited for, so not the queue's 90."""
+FIRST_WAIT = 6
+"""Seconds until a failed send is tried again, at most: its code is waited for, so not the queue's 90. Doubles with each
+delivery, so that the queue's five last about as long as a message stays fresh, and not only through a short outage."""
 _BATCH = 10
 """SQS takes ten entries a call."""
+_MOST_DOUBLINGS = 4
+"""Up to the queue's own time-out, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,16 @@ class SqsRedelivery:
     async def at_once(self, handles: Sequence[str]) -> None:
         await self._change([(handle, 0) for handle in handles])
 
-    async def soon(self, handles: Sequence[str]) -> None:
-        """After 1 to 20 s, each its own: a provider that has just failed should not meet them all at once."""
-        await self._change([(handle, 1 + self.entropy(1)[0] % LONGEST_WAIT) for handle in handles])
+    async def soon(self, deliveries: Sequence[tuple[str, int]]) -> None:
+        """For each message its handle, and how often it was delivered so far: after 3 to 6 s, then 6 to 12, and so on.
+
+        Each waits its own time: a provider that has just failed should not meet them all at once.
+        """
+        await self._change([(handle, self._wait(delivered)) for handle, delivered in deliveries])
+
+    def _wait(self, delivered: int) -> int:
+        longest = FIRST_WAIT << min(delivered - 1, _MOST_DOUBLINGS)
+        return longest - self.entropy(1)[0] % (longest // 2 + 1)
 
     async def _change(self, waits: Sequence[tuple[str, int]]) -> None:
         for start in range(0, len(waits), _BATCH):

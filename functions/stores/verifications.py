@@ -41,9 +41,18 @@ class DynamoVerificationStore:
         return None if item is None else from_item(item)
 
     async def put(self, record: Record, *, now: int) -> Record | None:
-        item = to_item(record, write=self.entropy(_WRITE_NAME_BYTES).hex())
-        only_if = _UNUSED if record.rev == 1 else _UNCHANGED
-        values: Item = {":now": {"N": str(now)}} if record.rev == 1 else {":previous": {"N": str(record.rev - 1)}}
+        if record.rev == 1:
+            return await self.put_new(self.as_item(record), now=now)
+        return await self._put(self.as_item(record), _UNCHANGED, {":previous": {"N": str(record.rev - 1)}})
+
+    def as_item(self, record: Record) -> Item:
+        """The record as one write of it: the same item again is the same write."""
+        return to_item(record, write=self.entropy(_WRITE_NAME_BYTES).hex())
+
+    async def put_new(self, item: Item, *, now: int) -> Record | None:
+        return await self._put(item, _UNUSED, {":now": {"N": str(now)}})
+
+    async def _put(self, item: Item, only_if: str, values: Item) -> Record | None:
         try:
             await self.table.put(item, only_if=only_if, values=values)
         except ConditionFailed as refusal:

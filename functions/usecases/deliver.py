@@ -116,6 +116,8 @@ class Deliver:
 def _after(record: Record, wish: Wish, result: SendResult, now: int) -> Record | None:
     """The record as an answer that is not «taken» leaves it."""
     status = _STATUS[result.outcome]
+    if record.verification.delivery.tries > 1 and status is DeliveryStatus.NOT_SENT:
+        status = DeliveryStatus.UNKNOWN  # of this send nothing, but nobody knows of the one before
     if status is not DeliveryStatus.NOT_SENT:
         return settle(record, wish.request, now, result, status)
     if not wish.queued:

@@ -115,12 +115,10 @@ class SendQueued:
 
     async def _deliver(self, record: Record, code: Sensitive, wish: Wish) -> Disposition:
         delivered = await self.deliver(record, code, wish)
-        if delivered.result.outcome.may_try_again:
-            return Disposition.AGAIN
-        tried_once = delivered.record.verification.delivery.tries == 1
-        if delivered.result.outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE and tried_once:
-            return Disposition.AGAIN
-        return Disposition.DONE
+        outcome, tries = delivered.result.outcome, record.verification.delivery.tries
+        unknown_again = outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE
+        # After an unknown outcome there is one more try, whatever comes of it: a third might be a third SMS.
+        return Disposition.AGAIN if tries == 1 and (outcome.may_try_again or unknown_again) else Disposition.DONE
 
     async def _expire(self, job: SendJob, wish: Wish) -> Disposition:
         """A code that comes late is worse than none: the person has asked again, or left."""

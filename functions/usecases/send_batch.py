@@ -27,6 +27,8 @@ class QueuedMessage:
     handle: str = field(repr=False)
     queued_at: int
     job: SendJob | None
+    delivered: int = 1
+    """How often the queue has delivered it, this time included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

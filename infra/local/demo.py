@@ -33,7 +33,7 @@ _SENDER_TIMEOUT = 120.0
 _VISIBILITY_TIMEOUT = 150
 _GIVE_UP = 300.0
 _IN_A_CALL = 10
-_LOOK_EVERY = 0.1
+_LOOK_EVERY = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ async def _send_all(base: Base, sender: Function, codes: int) -> float:
             endpoint=base.resources.endpoint,
             queue_url=base.resources.queue_url,
             batch_size=codes,
-            window=2.0,
+            window=5.0,
         ) as source,
         aiohttp.ClientSession() as http,
         aws_client("sqs", base.resources.endpoint) as sqs,

@@ -15,6 +15,8 @@ from functions.domain.service import Limit, Service
 from functions.domain.verification import DAY, Record, Sent
 from functions.stores.dynamodb import Table
 from functions.stores.verifications import DynamoVerificationStore
+from functions.stores.verifications_together import VerificationsTogether
+from functions.usecases.ports import VerificationStore
 from tests.harness import MORNING
 
 ODD = 1_812_345_679
@@ -23,9 +25,10 @@ SERVICE = Service(limits=(Limit(20, 3600),))
 RIGHT, WRONG = "a" * 32, "b" * 32
 
 
-@pytest.fixture
-def store(table: Table) -> DynamoVerificationStore:
-    return DynamoVerificationStore(table, secrets.token_bytes)
+@pytest.fixture(params=["alone", "together"])
+def store(request: pytest.FixtureRequest, table: Table) -> VerificationStore:
+    alone = DynamoVerificationStore(table, secrets.token_bytes)
+    return VerificationsTogether(alone) if request.param == "together" else alone
 
 
 def new_record() -> Record:
@@ -60,18 +63,18 @@ def full_record() -> Record:
     return replace(record, service="s" * 32, verification=live, sent=sent, failures=19, streak=99, rev=1)
 
 
-async def test_a_number_without_a_record_has_none(store: DynamoVerificationStore) -> None:
+async def test_a_number_without_a_record_has_none(store: VerificationStore) -> None:
     assert await store.get(new_record().key) is None
 
 
-async def test_what_was_put_is_got(store: DynamoVerificationStore) -> None:
+async def test_what_was_put_is_got(store: VerificationStore) -> None:
     record = full_record()
 
     assert await store.put(record, now=MORNING) is None
     assert await store.get(record.key) == record
 
 
-async def test_a_first_record_does_not_overwrite_another(store: DynamoVerificationStore) -> None:
+async def test_a_first_record_does_not_overwrite_another(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
 
@@ -81,7 +84,7 @@ async def test_a_first_record_does_not_overwrite_another(store: DynamoVerificati
     assert await store.get(record.key) == record
 
 
-async def test_a_first_record_takes_the_place_of_a_forgotten_one(store: DynamoVerificationStore) -> None:
+async def test_a_first_record_takes_the_place_of_a_forgotten_one(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
 
@@ -91,7 +94,7 @@ async def test_a_first_record_takes_the_place_of_a_forgotten_one(store: DynamoVe
     assert await store.put(later, now=record.forget_at) is None
 
 
-async def test_a_step_is_written_over_the_record_it_was_decided_on(store: DynamoVerificationStore) -> None:
+async def test_a_step_is_written_over_the_record_it_was_decided_on(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
 
@@ -101,7 +104,7 @@ async def test_a_step_is_written_over_the_record_it_was_decided_on(store: Dynamo
     assert await store.get(record.key) == following
 
 
-async def test_a_step_that_was_decided_on_an_older_record_is_not_written(store: DynamoVerificationStore) -> None:
+async def test_a_step_that_was_decided_on_an_older_record_is_not_written(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
     winner = replace(record, rev=2, streak=7)
@@ -110,7 +113,7 @@ async def test_a_step_that_was_decided_on_an_older_record_is_not_written(store: 
     assert await store.put(replace(record, rev=2, streak=8), now=MORNING) == winner
 
 
-async def test_a_guess_is_counted_before_anybody_compares(store: DynamoVerificationStore) -> None:
+async def test_a_guess_is_counted_before_anybody_compares(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
 
@@ -123,7 +126,7 @@ async def test_a_guess_is_counted_before_anybody_compares(store: DynamoVerificat
     assert not counted.record.verification.approved
 
 
-async def test_the_right_guess_approves_by_being_counted(store: DynamoVerificationStore) -> None:
+async def test_the_right_guess_approves_by_being_counted(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
 
@@ -133,7 +136,7 @@ async def test_the_right_guess_approves_by_being_counted(store: DynamoVerificati
     assert counted.record.verification.approved
 
 
-async def test_no_guess_is_counted_after_the_right_one(store: DynamoVerificationStore) -> None:
+async def test_no_guess_is_counted_after_the_right_one(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
     await store.count_guess(guess(record, RIGHT))
@@ -145,7 +148,7 @@ async def test_no_guess_is_counted_after_the_right_one(store: DynamoVerification
     assert counted.record.verification.attempts == 1
 
 
-async def test_no_guess_is_counted_beyond_the_last(store: DynamoVerificationStore) -> None:
+async def test_no_guess_is_counted_beyond_the_last(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
     for _ in range(record.verification.max_attempts):
@@ -158,7 +161,7 @@ async def test_no_guess_is_counted_beyond_the_last(store: DynamoVerificationStor
     assert not counted.record.verification.approved
 
 
-async def test_a_guess_counts_until_the_last_second_and_not_after(store: DynamoVerificationStore) -> None:
+async def test_a_guess_counts_until_the_last_second_and_not_after(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
     end = record.verification.expires_at
@@ -168,7 +171,7 @@ async def test_a_guess_counts_until_the_last_second_and_not_after(store: DynamoV
     assert (await store.count_guess(guess(record, RIGHT, at=end - 1))).counted
 
 
-async def test_a_canceled_verification_counts_no_guess(store: DynamoVerificationStore) -> None:
+async def test_a_canceled_verification_counts_no_guess(store: VerificationStore) -> None:
     record = new_record()
     canceled = replace(record, verification=replace(record.verification, canceled=True))
     await store.put(canceled, now=MORNING)
@@ -176,7 +179,7 @@ async def test_a_canceled_verification_counts_no_guess(store: DynamoVerification
     assert not (await store.count_guess(guess(record, RIGHT))).counted
 
 
-async def test_a_guess_at_another_id_of_the_number_is_not_counted(store: DynamoVerificationStore) -> None:
+async def test_a_guess_at_another_id_of_the_number_is_not_counted(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
     other = replace(record.verification.id, nonce=nonce_from(secrets.token_bytes(NONCE_BYTES)))
@@ -187,14 +190,14 @@ async def test_a_guess_at_another_id_of_the_number_is_not_counted(store: DynamoV
     assert await store.get(record.key) == record
 
 
-async def test_a_guess_at_nothing_finds_nothing(store: DynamoVerificationStore) -> None:
+async def test_a_guess_at_nothing_finds_nothing(store: VerificationStore) -> None:
     counted = await store.count_guess(guess(new_record(), RIGHT))
 
     assert counted.record is None
     assert not counted.counted
 
 
-async def test_the_same_request_is_counted_once(store: DynamoVerificationStore) -> None:
+async def test_the_same_request_is_counted_once(store: VerificationStore) -> None:
     record = new_record()
     await store.put(record, now=MORNING)
     once = guess(record, request="the same")

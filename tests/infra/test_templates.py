@@ -81,7 +81,7 @@ RIGHTS = {
     "SenderFunction": {
         ("dynamodb:GetItem", TABLE),
         ("dynamodb:PutItem", TABLE),
-        ("dynamodb:UpdateItem", TABLE),
+        ("dynamodb:PartiQLInsert", TABLE),
         ("secretsmanager:GetSecretValue", KEYS),
         ("secretsmanager:GetSecretValue", YUNPIAN),
         ("sqs:ReceiveMessage", QUEUE),

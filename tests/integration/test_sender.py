@@ -366,6 +366,19 @@ class TestAnUnknownOutcome:
         assert len(harness.provider.sent_to(number)) == 2
         assert await delivery_of(harness, number) is DeliveryStatus.UNKNOWN
 
+    async def test_is_not_tried_a_third_time_after_a_failure_in_between(self, harness: Harness) -> None:
+        harness.change_service(on_unknown=OnUnknown.ONCE)
+        harness.provider.script = [answer(Outcome.UNKNOWN), answer(Outcome.TRANSIENT)]
+        number, message = new_message()
+
+        assert (await deliver(harness, message)).failed == [message]
+        for _ in range(3):
+            assert left_over(await deliver(harness, message)) == []
+            harness.clock.advance(20)
+
+        assert len(harness.provider.sent_to(number)) == 2
+        assert await delivery_of(harness, number) is DeliveryStatus.UNKNOWN
+
     async def test_does_not_overwrite_a_receipt_that_was_quicker(self, harness: Harness) -> None:
         number, message = new_message()
         provider = Quick(harness)

@@ -1,0 +1,203 @@
+"""New records that travel in one call end as if each had been put by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from aiobotocore.session import AioSession
+from botocore.exceptions import EndpointConnectionError
+
+from functions.aws import CONFIG
+from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from
+from functions.domain.sending import Code, Start, first
+from functions.domain.service import Service
+from functions.domain.verification import Record
+from functions.stores.dynamodb import Table
+from functions.stores.verifications import DynamoVerificationStore
+from functions.stores.verifications_together import VerificationsTogether
+from functions.usecases.ports import StoreUnavailable
+from infra.local.embedded_aws import REGION, EmbeddedAws, Resources
+from tests.dropping_proxy import DroppingProxy
+from tests.harness import MORNING, Harness, fresh_number
+
+
+def new_record(key: str | None = None) -> Record:
+    key = key or nonce_from(secrets.token_bytes(15))
+    verification_id = VerificationId("k1", key, nonce_from(secrets.token_bytes(NONCE_BYTES)))
+    start = Start(request=secrets.token_urlsafe(12), new_id=verification_id)
+    return first(start, Code(digest="a" * 32, own=False, generation=1), Service(), MORNING)
+
+
+@dataclass(slots=True)
+class Watched:
+    """A client that remembers what it was asked, and does as it is told before."""
+
+    client: Any
+    calls: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    silent: bool = False
+
+    def __getattr__(self, operation: str) -> Any:
+        async def call(**request: Any) -> Any:
+            self.calls.append(operation)
+            if operation == "batch_execute_statement":
+                self.reached.set()
+                if self.silent:
+                    await asyncio.get_running_loop().create_future()
+                if self.error is not None:
+                    raise self.error
+            return await getattr(self.client, operation)(**request)
+
+        return call
+
+
+@pytest.fixture
+def watched(dynamodb: Any) -> Watched:
+    return Watched(dynamodb)
+
+
+@pytest.fixture
+def together(watched: Watched, resources: Resources) -> VerificationsTogether:
+    return VerificationsTogether(DynamoVerificationStore(Table(watched, resources.table), secrets.token_bytes))
+
+
+async def put_all(together: VerificationsTogether, *records: Record) -> list[Record | None]:
+    return await asyncio.gather(*(together.put(record, now=MORNING) for record in records))
+
+
+async def test_a_thousand_new_records_take_forty_calls(together: VerificationsTogether, watched: Watched) -> None:
+    records = [new_record() for _ in range(1000)]
+
+    assert set(await put_all(together, *records)) == {None}
+
+    assert Counter(watched.calls) == {"batch_execute_statement": 40}
+    assert await together.get(records[-1].key) == records[-1]
+
+
+async def test_a_record_that_comes_alone_is_put_by_itself(together: VerificationsTogether, watched: Watched) -> None:
+    assert await together.put(new_record(), now=MORNING) is None
+
+    assert watched.calls == ["put_item"]
+
+
+async def test_a_number_with_a_record_gets_what_stands_in_the_way(together: VerificationsTogether) -> None:
+    there = [new_record() for _ in range(10)]
+    await put_all(together, *there)
+    late = [new_record(record.key) for record in there]
+    others = [new_record() for _ in range(10)]
+
+    assert await put_all(together, *late, *others) == [*there, *[None] * 10]
+
+
+async def test_a_forgotten_record_is_taken_the_place_of(together: VerificationsTogether) -> None:
+    old = [new_record() for _ in range(5)]
+    await put_all(together, *old)
+    later = [new_record(record.key) for record in old]
+
+    answers = await asyncio.gather(*(together.put(record, now=old[0].forget_at) for record in later))
+
+    assert answers == [None] * 5
+    assert await together.get(later[0].key) == later[0]
+
+
+async def test_of_several_records_of_a_number_at_once_one_is_written(together: VerificationsTogether) -> None:
+    key = nonce_from(secrets.token_bytes(15))
+    rivals = [new_record(key) for _ in range(60)]
+
+    answers = await put_all(together, *rivals, *[new_record() for _ in range(60)])
+
+    winner = await together.get(key)
+    assert answers[:60].count(None) == 1
+    assert set(answers[:60]) == {None, winner}
+    assert answers[60:] == [None] * 60
+
+
+async def test_a_later_step_does_not_travel_with_others(together: VerificationsTogether, watched: Watched) -> None:
+    records = [new_record() for _ in range(2)]
+    await put_all(together, *records)
+    watched.calls.clear()
+
+    assert await put_all(together, *(replace(record, rev=2) for record in records)) == [None, None]
+
+    assert watched.calls == ["put_item", "put_item"]
+
+
+async def test_where_the_store_does_not_answer_nobody_asks_it_again(
+    together: VerificationsTogether, watched: Watched
+) -> None:
+    watched.error = EndpointConnectionError(endpoint_url="as said")
+    puts = [asyncio.create_task(together.put(new_record(), now=MORNING)) for _ in range(30)]
+
+    await asyncio.wait(puts)
+
+    assert {type(put.exception()) for put in puts} == {StoreUnavailable}
+    assert Counter(watched.calls) == {"batch_execute_statement": 2}
+
+
+async def test_where_the_first_is_broken_off_the_others_are_written(
+    together: VerificationsTogether, watched: Watched
+) -> None:
+    watched.silent = True
+    leader = asyncio.create_task(together.put(new_record(), now=MORNING))
+    others = [asyncio.create_task(together.put(new_record(), now=MORNING)) for _ in range(5)]
+    await watched.reached.wait()
+
+    leader.cancel()
+
+    assert await asyncio.gather(*others) == [None] * 5
+
+
+async def test_where_another_is_broken_off_nobody_else_is(together: VerificationsTogether, watched: Watched) -> None:
+    puts = [asyncio.create_task(together.put(new_record(), now=MORNING)) for _ in range(5)]
+    await watched.reached.wait()
+
+    puts[3].cancel()
+
+    await asyncio.wait(puts)
+    assert [put.cancelled() for put in puts] == [False, False, False, True, False]
+    assert [put.result() for put in puts if not put.cancelled()] == [None] * 4
+
+
+@pytest.fixture
+async def lossy(aws: EmbeddedAws, resources: Resources) -> AsyncIterator[tuple[VerificationsTogether, DroppingProxy]]:
+    async with (
+        DroppingProxy.start(aws.endpoint, lose={"BatchExecuteStatement"}) as proxy,
+        AioSession().create_client(
+            "dynamodb",
+            endpoint_url=proxy.url,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=CONFIG,
+        ) as client,
+    ):
+        yield VerificationsTogether(DynamoVerificationStore(Table(client, resources.table), secrets.token_bytes)), proxy
+
+
+async def test_records_whose_answer_got_lost_are_recognised_as_written(
+    lossy: tuple[VerificationsTogether, DroppingProxy],
+) -> None:
+    together, proxy = lossy
+    records = [new_record() for _ in range(20)]
+
+    assert await put_all(together, *records) == [None] * 20
+
+    assert len(proxy.lost) == 1
+    assert await together.get(records[7].key) == records[7]
+
+
+async def test_a_thousand_messages_for_a_number_at_once_send_one_sms(harness: Harness) -> None:
+    from tests.integration.test_sender import deliver, job_for, queued  # noqa: PLC0415 - the sender's own vocabulary
+
+    number = fresh_number()
+
+    await deliver(harness, *(queued(job_for(number)) for _ in range(1000)))
+
+    assert len(harness.provider.sent_to(number)) == 1
