@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,10 +12,11 @@ import pytest
 
 from functions.stores.dynamodb import Table
 from functions.stores.verifications import DynamoVerificationStore
+from functions.stores.verifications_together import VerificationsTogether
 from functions.usecases.check import CheckCommand
 from functions.usecases.start import StartCommand
 from infra.local.embedded_aws import Resources
-from tests.contract.test_verification_store import full_record
+from tests.contract.test_verification_store import full_record, new_record
 from tests.harness import MORNING, Harness, fresh_number, reveal
 
 
@@ -28,10 +30,11 @@ class Meter:
         params["ReturnConsumedCapacity"] = "TOTAL"
 
     def note(self, parsed: dict[str, Any], **_: Any) -> None:
-        self.units.append(parsed["ConsumedCapacity"]["CapacityUnits"])
+        consumed = parsed["ConsumedCapacity"]
+        self.units += [each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed])]
 
 
-WRITES = ("PutItem", "UpdateItem", "DeleteItem")
+WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchExecuteStatement")
 
 
 @pytest.fixture
@@ -64,3 +67,14 @@ async def test_the_largest_record_is_one_write_unit(dynamodb: Any, resources: Re
     await store.put(full_record(), now=MORNING)
 
     assert meter.units == [1.0]
+
+
+async def test_records_that_travel_together_are_one_write_unit_each(
+    dynamodb: Any, resources: Resources, meter: Meter
+) -> None:
+    together = VerificationsTogether(DynamoVerificationStore(Table(dynamodb, resources.table), secrets.token_bytes))
+
+    await asyncio.gather(*(together.put(new_record(), now=MORNING) for _ in range(50)))
+
+    assert sum(meter.units) == 50.0
+    assert len(meter.units) == 2
