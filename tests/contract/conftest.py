@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ def moto_endpoint() -> Iterator[str]:
 @pytest.fixture(scope="session", params=["ministack", "moto"])
 async def table(request: pytest.FixtureRequest, aws: EmbeddedAws, moto_endpoint: str) -> AsyncIterator[Table]:
     endpoint = aws.endpoint if request.param == "ministack" else moto_endpoint
-    made = await create_resources(endpoint, visibility_timeout=2, prefix=f"contract-{request.param}")
+    made = await create_resources(endpoint, visibility_timeout=2, prefix=f"contract-{secrets.token_hex(4)}")
     async with aws_client("dynamodb", endpoint) as client:
         yield Table(client, made.table)
 
