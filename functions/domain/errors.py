@@ -5,7 +5,6 @@
     │   ├── InvalidRequest
     │   ├── InvalidPhoneNumber
     │   ├── InvalidCode             not shaped like a code: never counted as an attempt
-    │   ├── CountryBlocked
     │   ├── NumberTypeBlocked
     │   ├── RateLimited             retry_after says when
     │   ├── NotFound
@@ -50,10 +49,6 @@ class InvalidPhoneNumber(Refused):
 
 class InvalidCode(Refused):
     code = "invalid_code"
-
-
-class CountryBlocked(Refused):
-    code = "country_blocked"
 
 
 class NumberTypeBlocked(Refused):

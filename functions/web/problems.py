@@ -48,7 +48,6 @@ STATUS: Mapping[type[errors.VerificationError], int] = {
     errors.InvalidPhoneNumber: 422,
     errors.InvalidCode: 422,
     errors.IdempotencyMismatch: 422,
-    errors.CountryBlocked: 403,
     errors.NumberTypeBlocked: 403,
     errors.RateLimited: 429,
     errors.NotFound: 404,
