@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from functions.domain.delivery import DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
-from functions.domain.identity import parse_id, request_digest
+from functions.domain.identity import number_key, parse_id, request_digest
 from functions.domain.phone import parse_phone_number
 from functions.domain.sending import outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.sensitive import Sensitive
@@ -90,6 +90,8 @@ class SendQueued:
 
     async def _send_stored(self, job: SendJob, wish: Wish) -> Disposition:
         verification_id = parse_id(job.verification or "")
+        if verification_id.key != number_key(await self.keys.keyring(), wish.service.name, wish.to.e164):
+            return self._leave(Disposition.POISON, job, "another_number")  # its code is for no other phone
         record = await self.store.get(verification_id.key)
         if record is None or record.verification.id != verification_id:
             raise NotFound("a newer verification took its place")

@@ -511,6 +511,16 @@ class TestAVerificationThatTheApiStored:
         assert len(harness.provider.sent_to(number)) == 2
         assert (await harness.look_up(verification)).delivery.status == "submitted"
 
+    async def test_is_sent_to_no_other_number(self, harness: Harness) -> None:
+        _, message = await stored_by_the_api(harness, fresh_number())
+        assert message.job is not None
+        forged = replace(message, job=replace(message.job, to=fresh_number().e164))
+
+        assert left_over(await deliver(harness, forged)) == []
+
+        assert harness.provider.messages == []
+        assert [reason for _, reason in harness.dead_letters.bodies] == ["impossible"]
+
     async def test_is_not_sent_when_it_was_canceled(self, harness: Harness) -> None:
         verification, message = await stored_by_the_api(harness, fresh_number())
         await harness.cancel(verification)
