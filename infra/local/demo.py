@@ -23,7 +23,7 @@ from rich.table import Table
 from infra.environments import say
 from infra.local.embedded_aws import Resources, aws_client
 from infra.local.event_source import MOST_RECORDS, EventSource
-from infra.local.execution_environment import Function
+from infra.local.execution_environment import Function, FunctionError
 from infra.local.system import Base, start_base
 from infra.local.up import add_gateway_arguments
 
@@ -72,7 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    result = asyncio.run(_run(arguments.codes, arguments.latency, arguments.fail))  # noqa: TID251 - this is no function
+    try:
+        result = asyncio.run(_run(arguments.codes, arguments.latency, arguments.fail))  # noqa: TID251 - no function
+    except FunctionError as error:
+        say(f"the sender does not start: {error}")
+        return 1
     _show(result, Console(width=max(Console().width, 120)))
     return 1 if result.lost or result.twice else 0
 

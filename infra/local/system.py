@@ -57,12 +57,16 @@ class System:
 
 
 @contextlib.asynccontextmanager
-async def start_system(*, port: int, latency: float, fail: float) -> AsyncIterator[System]:
+async def start_system(
+    *, port: int, latency: float, fail: float, services: Path | None = None
+) -> AsyncIterator[System]:
     """Everything that template.yaml deploys, until the block is left. Raises OSError where the port is taken."""
     port = port or _free_port()
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(start_base(latency=latency, fail=fail))
         environment = base.environment(receipts_url=f"http://127.0.0.1:{port}")
+        if services is not None:
+            environment["SERVICES_FILE"] = str(services)
         api = await stack.enter_async_context(_function("api", environment, API_TIMEOUT))
         sender = await stack.enter_async_context(_function("sender", environment, SENDER_TIMEOUT))
         receipts = await stack.enter_async_context(_function("receipts", environment, API_TIMEOUT))

@@ -7,8 +7,10 @@ import asyncio
 import json
 import signal
 import sys
+from pathlib import Path
 
 from infra.environments import say
+from infra.local.execution_environment import FunctionError
 from infra.local.system import System, start_system
 
 LOCAL_KEY = "local"
@@ -19,6 +21,9 @@ LONGEST_LATENCY = 7.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="of the API on 127.0.0.1; 0 for any free one (8080)")
+    parser.add_argument(
+        "--services", type=Path, metavar="FILE", help="a services.toml to try out (functions/services.toml)"
+    )
     add_gateway_arguments(parser, latency=0.2)
 
 
@@ -40,12 +45,17 @@ async def _serve(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with start_system(port=arguments.port, latency=arguments.latency, fail=arguments.fail) as system:
+        async with start_system(
+            port=arguments.port, latency=arguments.latency, fail=arguments.fail, services=arguments.services
+        ) as system:
             _announce(system)
             await stop.wait()
             say("stopping")
     except OSError as error:
         say(f"could not start on port {arguments.port}: {error.strerror or error}")
+        return 1
+    except FunctionError as error:
+        say(f"a function does not start: {error}")
         return 1
     return 0
 

@@ -136,6 +136,18 @@ async def test_it_stops_cleanly_and_leaves_no_process(number: signal.Signals) ->
             pass
 
 
+async def test_a_mistake_in_the_settings_is_told_last(tmp_path: Path) -> None:
+    services = tmp_path / "services.toml"
+    services.write_text("[default]\nlifetime = 601\n")
+
+    process = await launch("--port", "0", "--services", str(services))
+    _, error = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 1
+    last = error.decode().splitlines()[-1]
+    assert last == "salvo: a function does not start: SettingsError: default.lifetime: Expected `int` <= 600"
+
+
 async def test_a_port_that_is_taken_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
