@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from functions.stores.dynamodb import Table
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
@@ -25,7 +26,7 @@ async def resources(aws: EmbeddedAws) -> Resources:
 
 @pytest.fixture(scope="session")
 async def dynamodb(aws: EmbeddedAws) -> AsyncIterator[Any]:
-    async with aws_client("dynamodb", aws.endpoint, connections=100) as client:
+    async with aws_client("dynamodb", aws.endpoint, config=Config(max_pool_connections=100)) as client:
         yield client
 
 

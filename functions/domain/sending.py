@@ -15,7 +15,6 @@ CLAIM_LEASE = 60
 """Seconds after which a claimed send belongs to nobody alive: longer than a sender's invocation (15 s), shorter than
 the queue's visibility time-out (90 s). A redelivery comes late enough to tell, an immediate duplicate does not."""
 
-
 _REPORTED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
 """What only a receipt can tell."""
 

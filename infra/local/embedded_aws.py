@@ -22,8 +22,8 @@ from typing import Any, Self
 
 import aiohttp
 import yaml
-from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from botocore.config import Config
 
 from infra.environments import ROOT, ensure
 from infra.local.processes import REPOSITORY, Child, start_module
@@ -98,7 +98,7 @@ def _ministack_python() -> str:
     return str(ensure(ROOT / ".venv-aws", ROOT / "requirements-aws.txt"))
 
 
-def aws_client(service: str, endpoint: str, *, connections: int = 10) -> Any:
+def aws_client(service: str, endpoint: str, *, config: Config | None = None) -> Any:
     """An aiobotocore client of the embedded AWS, to be entered with `async with`."""
     return _session().create_client(
         service,
@@ -106,7 +106,7 @@ def aws_client(service: str, endpoint: str, *, connections: int = 10) -> Any:
         region_name=REGION,
         aws_access_key_id="local",
         aws_secret_access_key="local",  # noqa: S106 (ministack asks for a key and takes any)
-        config=AioConfig(max_pool_connections=connections),
+        config=config,
     )
 
 

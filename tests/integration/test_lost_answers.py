@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from aiobotocore.session import AioSession
 
 from functions.aws import CONFIG
 from functions.domain.delivery import DeliveryStatus, Outcome
@@ -24,7 +23,7 @@ from functions.usecases.ports import SendJob
 from functions.usecases.send_batch import QueuedMessage
 from functions.usecases.start import StartCommand
 from functions.usecases.views import VerificationView
-from infra.local.embedded_aws import REGION, EmbeddedAws, Resources
+from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client
 from tests.dropping_proxy import DroppingProxy
 from tests.harness import Harness, another, answer, assert_problem, call, fresh_number, reveal
 
@@ -60,14 +59,7 @@ class Lossy:
 async def lossy(aws: EmbeddedAws, resources: Resources) -> AsyncIterator[Lossy]:
     async with (
         DroppingProxy.start(aws.endpoint) as proxy,
-        AioSession().create_client(
-            "dynamodb",
-            endpoint_url=proxy.url,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=CONFIG,
-        ) as client,
+        aws_client("dynamodb", proxy.url, config=CONFIG) as client,
     ):
         yield Lossy(Harness(Table(client, resources.table)), proxy)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from aiobotocore.session import AioSession
 from botocore.exceptions import EndpointConnectionError
 
 from functions.aws import CONFIG
@@ -22,7 +21,7 @@ from functions.stores.dynamodb import Table
 from functions.stores.verifications import DynamoVerificationStore
 from functions.stores.verifications_together import VerificationsTogether
 from functions.usecases.ports import StoreUnavailable
-from infra.local.embedded_aws import REGION, EmbeddedAws, Resources
+from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client
 from tests.dropping_proxy import DroppingProxy
 from tests.harness import MORNING, Harness, fresh_number
 
@@ -169,14 +168,7 @@ async def test_where_another_is_broken_off_nobody_else_is(together: Verification
 async def lossy(aws: EmbeddedAws, resources: Resources) -> AsyncIterator[tuple[VerificationsTogether, DroppingProxy]]:
     async with (
         DroppingProxy.start(aws.endpoint, lose={"BatchExecuteStatement"}) as proxy,
-        AioSession().create_client(
-            "dynamodb",
-            endpoint_url=proxy.url,
-            region_name=REGION,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=CONFIG,
-        ) as client,
+        aws_client("dynamodb", proxy.url, config=CONFIG) as client,
     ):
         yield VerificationsTogether(DynamoVerificationStore(Table(client, resources.table), secrets.token_bytes)), proxy
 
