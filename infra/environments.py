@@ -29,15 +29,15 @@ class EnvironmentUnavailable(Exception):
     """The environment could not be made. The message says what to do about it."""
 
 
-def make(folder: Path, requirements: Sequence[Path]) -> None:
-    """Makes the environment in the empty folder. Raises EnvironmentUnavailable."""
+def make(folder: Path, requirements: Sequence[Path], interpreter: Path | None = None) -> None:
+    """Makes the environment in the empty folder, of our own Python if of no other. Raises EnvironmentUnavailable."""
     started = time.monotonic()
-    _check_modules()
-    version = "{}.{}.{}".format(*sys.version_info[:3])
-    say(f"making {folder.name} with Python {version} (once, until the requirements change)")
     # From within an environment, sys.executable may be the very file that was just removed.
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    failure = _failure([base, "-m", "venv", str(folder)])
+    base = interpreter or Path(getattr(sys, "_base_executable", None) or sys.executable)
+    if interpreter is None:
+        _check_modules()
+    say(f"making {folder.name} with {base} (once, until the requirements change)")
+    failure = _failure([str(base), "-m", "venv", str(folder)])
     if failure is not None:
         raise EnvironmentUnavailable(f"could not make {folder} with {base}:\n{failure}")
     say(f"installing {', '.join(file.name for file in requirements)}")
@@ -45,19 +45,21 @@ def make(folder: Path, requirements: Sequence[Path]) -> None:
     say(f"{folder.name} is ready ({time.monotonic() - started:.0f} s)")
 
 
-def ensure(folder: Path, *requirements: Path, make: Callable[[Path, Sequence[Path]], None] = make) -> Path:
+def ensure(
+    folder: Path, *requirements: Path, interpreter: Path | None = None, make: Callable[..., None] = make
+) -> Path:
     """The interpreter of the environment in `folder`, which holds exactly these requirements by then.
 
-    Safe to call from several processes at once: one makes the environment, the others wait for it. Raises
-    EnvironmentUnavailable.
+    `interpreter` is the Python that it is made of; else ours. Safe to call from several processes at once: one makes
+    the environment, the others wait for it. Raises EnvironmentUnavailable.
     """
-    wanted = _stamp(folder, requirements)
+    wanted = _stamp(folder, requirements, interpreter)
     if not _is_made(folder, wanted):
         folder.mkdir(exist_ok=True)
         with _locked(folder):
             if not _is_made(folder, wanted):  # or else someone else made it while we waited
                 _clear(folder)
-                make(folder, requirements)
+                make(folder, requirements, interpreter)
                 (folder / _STAMP).write_text(wanted)
     return _python(folder)
 
@@ -72,9 +74,10 @@ def _python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def _stamp(folder: Path, requirements: Sequence[Path]) -> str:
+def _stamp(folder: Path, requirements: Sequence[Path], interpreter: Path | None) -> str:
     """Everything that an environment is made from; its place is part of it, for its scripts name it."""
-    parts = [str(folder), sys.platform, os.uname().machine, "{}.{}".format(*sys.version_info[:2]), _UV]
+    python = str(interpreter) if interpreter else "{}.{}".format(*sys.version_info[:2])
+    parts = [str(folder), sys.platform, os.uname().machine, python, _UV]
     parts += [file.read_text() for file in requirements]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -54,6 +54,11 @@ def find_interpreter(runtime: str) -> Path:
     )
 
 
+def runtime_python() -> Path:
+    """The Python that the template's functions run on. Raises EnvironmentUnavailable."""
+    return find_interpreter(_runtime(functions(read())))
+
+
 def build() -> None:
     """Leaves what sam deploy uploads in .aws-sam/build. Raises BuildFailed or EnvironmentUnavailable."""
     all_functions = functions(read())

@@ -119,6 +119,15 @@ def test_other_requirements_make_another_environment_with_nothing_left_of_the_ol
     assert not (tmp_path / ".venv" / "lib64").is_symlink()
 
 
+def test_an_environment_of_another_python_is_another_environment(tmp_path: Path) -> None:
+    maker, requirements = _Maker(), _requirements(tmp_path, "one==1")
+    ensure(tmp_path / ".venv", requirements, make=maker)
+
+    ensure(tmp_path / ".venv", requirements, interpreter=Path("/opt/python3.13"), make=maker)
+
+    assert (maker.made, maker.interpreter) == (2, Path("/opt/python3.13"))
+
+
 def test_an_environment_whose_interpreter_was_uninstalled_is_made_anew(tmp_path: Path) -> None:
     maker, requirements = _Maker(), _requirements(tmp_path, "one==1")
     python = ensure(tmp_path / ".venv", requirements, make=maker)
@@ -145,7 +154,7 @@ def test_of_many_calls_at_once_one_makes_the_environment_and_all_wait_for_it(tmp
     requirements = _requirements(tmp_path, "one==1")
     program = (
         "import sys; from pathlib import Path; from infra.environments import ensure\n"
-        "def make(folder, requirements):\n"
+        "def make(folder, requirements, interpreter):\n"
         "    with open(folder.parent / 'made', 'a') as made: made.write('x')\n"
         "    (folder / 'bin').mkdir(); (folder / 'bin' / 'python').touch()\n"
         "print(ensure(Path(sys.argv[1]), Path(sys.argv[2]), make=make).exists())\n"
@@ -187,9 +196,11 @@ class _Maker:
 
     def __init__(self, *, fails: bool = False) -> None:
         self.made = 0
+        self.interpreter: Path | None = None
         self._fails = fails
 
-    def __call__(self, folder: Path, requirements: Sequence[Path]) -> None:
+    def __call__(self, folder: Path, requirements: Sequence[Path], interpreter: Path | None) -> None:
+        self.interpreter = interpreter
         (folder / "bin").mkdir()
         (folder / "bin" / "python").touch()
         if self._fails:
