@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-import yaml
 from aiobotocore.session import AioSession
 from botocore.config import Config
 
 from infra.environments import ROOT, ensure
 from infra.local.processes import REPOSITORY, Child, start_module
+from infra.template import read
 
 REGION = "eu-central-1"
 
@@ -50,11 +50,22 @@ class EmbeddedAws:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def start(cls, *, ports: Iterable[int] | None = None) -> AsyncIterator[Self]:
-        """Runs ministack on the first of `ports` that it gets, until the block is left."""
-        python = _ministack_python()
+    async def start(
+        cls,
+        *,
+        ports: Iterable[int] | None = None,
+        python: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[Self]:
+        """Runs ministack on the first of `ports` that it gets, until the block is left.
+
+        `python` is of another environment that has it; `settings` are environment variables besides ours.
+        """
+        interpreter = str(python or _ministack_python())
         with tempfile.TemporaryDirectory(prefix="salvo-aws-") as folder:
-            child, endpoint = await _start_on_a_free_port(python, Path(folder), ports or _free_ports())
+            child, endpoint = await _start_on_a_free_port(
+                interpreter, Path(folder), ports or _free_ports(), settings or {}
+            )
             try:
                 yield cls(endpoint, child)
             finally:
@@ -161,12 +172,14 @@ def _free_ports() -> Iterator[int]:
         yield port
 
 
-async def _start_on_a_free_port(python: str, folder: Path, ports: Iterable[int]) -> tuple[Child, str]:
+async def _start_on_a_free_port(
+    python: str, folder: Path, ports: Iterable[int], settings: Mapping[str, str]
+) -> tuple[Child, str]:
     log = folder / "ministack.log"
     for port in itertools.islice(ports, _TRIES):
         # Its health answer tells this back. Were the port somebody else's, their server would answer, and well.
         token = secrets.token_hex(16)
-        child = await _start(python, folder, log, port, token)
+        child = await _start(python, folder, log, {**_settings(folder, port, token), **settings})
         endpoint = f"http://{_HOST}:{port}"
         try:
             if await _is_ready(child, endpoint, token):
@@ -178,8 +191,8 @@ async def _start_on_a_free_port(python: str, folder: Path, ports: Iterable[int])
     raise EmbeddedAwsFailed(f"ministack did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-async def _start(python: str, folder: Path, log: Path, port: int, token: str) -> Child:
-    env = {
+def _settings(folder: Path, port: int, token: str) -> dict[str, str]:
+    return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(folder),
         "TMPDIR": str(folder),
@@ -195,6 +208,9 @@ async def _start(python: str, folder: Path, log: Path, port: int, token: str) ->
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
     }
+
+
+async def _start(python: str, folder: Path, log: Path, env: Mapping[str, str]) -> Child:
     with log.open("ab") as output:
         return await start_module("ministack", env=env, python=python, cwd=folder, stdout=output, stderr=output)
 
@@ -213,35 +229,12 @@ async def _is_ready(child: Child, endpoint: str, token: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tagged:
-    """A CloudFormation function such as !Ref or !GetAtt, not evaluated."""
-
-    tag: str
-    argument: Any
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags."""
-
-
-def _tagged(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> _Tagged:
-    if isinstance(node, yaml.ScalarNode):
-        return _Tagged(tag, loader.construct_scalar(node))
-    if isinstance(node, yaml.SequenceNode):
-        return _Tagged(tag, loader.construct_sequence(node, deep=True))
-    return _Tagged(tag, loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else None)
-
-
-_Loader.add_multi_constructor("!", _tagged)
-
-
-@dataclass(frozen=True, slots=True)
 class _Template:
     document: Mapping[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        return cls(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))  # noqa: S506 (a SafeLoader with tags)
+        return cls(read(path))
 
     def properties(self, resource: str) -> dict[str, Any]:
         """A resource's properties, with the defaults of the parameters that they refer to."""
@@ -250,11 +243,11 @@ class _Template:
 
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, Mapping):
+            if value.keys() == {"Ref"}:
+                return self.document.get("Parameters", {}).get(value["Ref"], {}).get("Default", value)
             return {key: self._resolve(below) for key, below in value.items()}
         if isinstance(value, list):
             return [self._resolve(below) for below in value]
-        if isinstance(value, _Tagged) and value.tag == "Ref":
-            return self.document.get("Parameters", {}).get(value.argument, {}).get("Default", value)
         return value
 
 
