@@ -35,6 +35,7 @@ ROUTES = {
 
 VARIABLES = {
     "ApiFunction": {
+        "AWS_ENDPOINT_URL",
         "TABLE_NAME",
         "LOG_LEVEL",
         "KEYS_SECRET",
@@ -45,6 +46,7 @@ VARIABLES = {
         "RECEIPTS_URL",
     },
     "SenderFunction": {
+        "AWS_ENDPOINT_URL",
         "TABLE_NAME",
         "LOG_LEVEL",
         "KEYS_SECRET",
@@ -55,7 +57,7 @@ VARIABLES = {
         "RECEIPTS_URL",
         "MAX_IN_FLIGHT",
     },
-    "ReceiptsFunction": {"TABLE_NAME", "LOG_LEVEL", "YUNPIAN_SECRET"},
+    "ReceiptsFunction": {"AWS_ENDPOINT_URL", "TABLE_NAME", "LOG_LEVEL", "YUNPIAN_SECRET"},
 }
 
 TABLE = "Storage.Outputs.TableArn"
