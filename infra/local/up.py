@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from infra.environments import say
+from infra.local.containers import ENV_FILE, ContainersUnavailable, bridge_address, opened_to_containers
 from infra.local.execution_environment import FunctionError
 from infra.local.system import System, start_system
 
@@ -23,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="of the API on 127.0.0.1; 0 for any free one (8080)")
     parser.add_argument(
         "--services", type=Path, metavar="FILE", help="a services.toml to try out (functions/services.toml)"
+    )
+    parser.add_argument(
+        "--print-env",
+        action="store_true",
+        help="write env.json too: `sam local` runs the functions on this system then",
     )
     add_gateway_arguments(parser, latency=0.2)
 
@@ -45,9 +53,12 @@ async def _serve(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with start_system(
-            port=arguments.port, latency=arguments.latency, fail=arguments.fail, services=arguments.services
-        ) as system:
+        async with (
+            start_system(
+                port=arguments.port, latency=arguments.latency, fail=arguments.fail, services=arguments.services
+            ) as system,
+            _opened_to_sam(system) if arguments.print_env else contextlib.nullcontext(),
+        ):
             _announce(system)
             await stop.wait()
             say("stopping")
@@ -57,7 +68,18 @@ async def _serve(arguments: argparse.Namespace) -> int:
     except FunctionError as error:
         say(f"a function does not start: {error}")
         return 1
+    except ContainersUnavailable as error:
+        say(str(error))
+        return 1
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _opened_to_sam(system: System) -> AsyncIterator[None]:
+    bridge = await asyncio.to_thread(bridge_address)
+    async with opened_to_containers(system.base.environment(receipts_url=system.url), bridge):
+        say(f"{ENV_FILE.name} is written: sam local runs what ./salvo build made against this system")
+        yield
 
 
 def _announce(system: System) -> None:
