@@ -28,6 +28,8 @@ class SettingsError(Exception):
 class Common:
     """What every function needs. A secret is named by its name or ARN."""
 
+    stack: str
+    """Names the metrics."""
     log_level: str
     table: str
     yunpian_secret: str
@@ -152,6 +154,7 @@ def _is_base_url(text: str) -> bool:
 
 def _common(reader: _Reader) -> Common:
     return Common(
+        stack=reader.text("STACK_NAME"),
         log_level=reader.choice("LOG_LEVEL", _LEVELS, "INFO"),
         table=reader.text("TABLE_NAME"),
         yunpian_secret=reader.text("YUNPIAN_SECRET"),

@@ -1,49 +1,161 @@
-"""Logs: one JSON object a line, with names and outcomes only."""
+"""Logs and metrics, by Powertools for AWS Lambda: what the journal hears becomes a line, and is counted.
+
+A line is one JSON object with names and outcomes only. The counts go out at the end of each invocation in CloudWatch's
+embedded metric format: as a line too, so that nothing waits for a call.
+"""
 
 from __future__ import annotations
 
-import json
+import functools
 import logging
 import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
 
-_QUIET = ("aiobotocore", "aiohttp", "asyncio", "boto", "botocore", "mangum", "urllib3")
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from functions.domain.delivery import DeliveryStatus, Outcome
+
+NAMESPACE = "Salvo"
+"""Of the metrics in CloudWatch. Their dimension is `stack`; sends and receipts are told by `provider` beside it too."""
+
+Handler = Callable[[dict[str, Any], Any], Any]
+Facts = Mapping[str, str | float | None]
+
+_LOGGER = "salvo"
+_QUIET = ("aiobotocore", "aiohttp", "asyncio", "aws_lambda_powertools", "boto", "botocore", "mangum", "urllib3")
 """Libraries whose DEBUG lines print request bodies, and INFO lines paths with tokens in them."""
+_NOT_TOLD = ("exception_notes", "function_arn", "function_memory_size")
+"""Of Powertools' keys: what a library wrote on an exception, and what each line of a log group has in common."""
+_SERVER_ERROR = 500
 
-_journal = logging.getLogger("salvo")
+_SENDS: Mapping[str, str] = {
+    Outcome.ACCEPTED: "Sent",
+    Outcome.REJECTED_NUMBER: "SendRejected",
+    Outcome.REJECTED_CONTENT: "SendRejected",
+    Outcome.THROTTLED_RECIPIENT: "SendRejected",
+    Outcome.THROTTLED_ACCOUNT: "SendFailed",
+    Outcome.CONFIG: "SendFailed",
+    Outcome.TRANSIENT: "SendFailed",
+    Outcome.UNKNOWN: "SendUnknown",
+}
+_RECEIPTS: Mapping[str, str] = {DeliveryStatus.DELIVERED: "Delivered", DeliveryStatus.FAILED: "Undelivered"}
+_CHECKS: Mapping[str, str] = {"approved": "Approved", "wrong": "WrongCode"}
+SEND_MILLISECONDS = "SendMilliseconds"
+METRICS = {SEND_MILLISECONDS, "Refused", "Unavailable", "Stale", "Buried"} | {
+    *_SENDS.values(),
+    *_RECEIPTS.values(),
+    *_CHECKS.values(),
+}
 
 
-class JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "level": record.levelname,
-            "at": round(record.created, 3),
-            "event": record.getMessage(),
-        }
-        line |= getattr(record, "facts", {})
-        if record.exc_info and record.exc_info[0] is not None:
-            # The trace, not the exception's text: nobody can promise what a library puts there.
-            line |= {"error": record.exc_info[0].__name__, "trace": _trace(record)}
-        return json.dumps(line, ensure_ascii=False)
+class JsonLines(LambdaPowertoolsFormatter):
+    """Powertools' lines without the text of exceptions: nobody can promise what a library puts there."""
+
+    def __init__(self) -> None:
+        super().__init__(utc=True, use_rfc3339=True, serialize_stacktrace=False, location=None)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        frames, trace = [], ei[2]
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+            trace = trace.tb_next
+        return "\n".join(frames)
+
+    def serialize(self, log: Any) -> str:
+        for name in _NOT_TOLD:
+            log.pop(name, None)
+        # Apart from the record's own attributes, which they can't replace.
+        for name, fact in log.pop("facts", {}).items():
+            log.setdefault(name, fact)
+        return super().serialize(log)
 
 
-def configure_logging(level: str) -> None:
-    """Sends everything to standard error as JSON lines, in place of Lambda's own handler."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+class Meter:
+    """Counts what the journal hears, and tells it at the end of an invocation."""
+
+    def __init__(self) -> None:
+        self.stack = "salvo"
+        self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        self._milliseconds: defaultdict[str | None, list[float]] = defaultdict(list)
+
+    def count(self, event: str, facts: Facts) -> None:
+        metric = _metric(event, facts)
+        provider = str(facts["provider"]) if "provider" in facts else None
+        if metric is not None:
+            self._counts[provider][metric] += 1
+        if event == "send":
+            self._milliseconds[provider].append(float(facts.get("milliseconds") or 0))
+
+    def flush(self) -> None:
+        for provider, counts in self._counts.items():
+            metrics = EphemeralMetrics(namespace=NAMESPACE)
+            metrics.set_default_dimensions(stack=self.stack)
+            if provider is not None:
+                metrics.add_dimensions(provider=provider)
+            for milliseconds in self._milliseconds[provider]:  # told by the hundred, as they come
+                metrics.add_metric(SEND_MILLISECONDS, MetricUnit.Milliseconds, milliseconds)
+            for name, count in counts.items():
+                metrics.add_metric(name, MetricUnit.Count, count)
+            metrics.flush_metrics()
+        self._counts.clear()
+        self._milliseconds.clear()
+
+
+_meter = Meter()
+_handler = logging.StreamHandler(sys.stderr)
+_logger = Logger(service=_LOGGER, logger_handler=_handler, logger_formatter=JsonLines())
+_logger.remove_keys(["service"])  # in our lines a service is a tenant
+_journal = logging.getLogger(_LOGGER)
+_journal.propagate = False  # the root logger has the same handler
+
+
+def configure(level: str, stack: str) -> None:
+    """Sends every logger's lines to standard error, in place of Lambda's own handler. `stack` names the metrics."""
+    _handler.setStream(sys.stderr)
+    logging.basicConfig(level=level, handlers=[_handler], force=True)
+    _journal.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    _meter.stack = stack
+
+
+def observed(handler: Handler) -> Handler:
+    """The handler, with its request's id in all lines and its metrics told when it ends, however it does."""
+    # The event is never logged, whatever the environment says: it holds codes and keys.
+    named = _logger.inject_lambda_context(handler, log_event=False)
+
+    @functools.wraps(handler)
+    def invoke(event: dict[str, Any], context: Any) -> Any:
+        try:
+            return named(event, context)
+        finally:
+            _meter.flush()
+
+    return invoke
 
 
 def journal(event: str, /, **facts: str | float | None) -> None:
     """Facts that are None are left out."""
     _journal.info(event, extra={"facts": {name: fact for name, fact in facts.items() if fact is not None}})
+    _meter.count(event, facts)
 
 
-def _trace(record: logging.LogRecord) -> list[str]:
-    frames, trace = [], record.exc_info[2] if record.exc_info else None
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        frames.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
-        trace = trace.tb_next
-    return frames
+def _metric(event: str, facts: Facts) -> str | None:
+    outcome = str(facts.get("outcome"))
+    match event:
+        case "send":
+            return _SENDS.get(outcome)
+        case "receipt":
+            return _RECEIPTS.get(outcome)
+        case "check":
+            return _CHECKS.get(outcome)
+        case "refused":
+            return "Unavailable" if int(facts.get("status") or 0) >= _SERVER_ERROR else "Refused"
+        case "left":
+            return "Stale" if facts.get("reason") == "too_late" else None
+    return "Buried" if event == "buried" else None

@@ -17,6 +17,8 @@ AWS_SERVICES = ("dynamodb", "secretsmanager", "sqs")
 _IN_LAMBDA = "/var/task"
 _SOURCES = (".pyi", ".pyx", ".pxd", ".pxi", ".c", ".h")
 _TEST_FOLDERS = ("tests", "test")
+_POWERTOOLS_UTILITIES = ("jmespath_utils", "typing")
+"""Those that its Logger and Metrics import."""
 _KEPT_OF_DIST_INFO = ("METADATA", "licenses", "LICENSE", "LICENSE.txt", "LICENCE", "NOTICE", "AUTHORS")
 """Packages ask METADATA for their own version; the licences ask to be passed on."""
 
@@ -33,7 +35,7 @@ class WrongPython(Exception):
 
 def slim(folder: Path) -> None:
     """Removes from the built function what is never read at run time."""
-    for path in [*_aws_descriptions(folder), *_package_leftovers(folder), *_sources(folder)]:
+    for path in [*_aws_descriptions(folder), *_powertools(folder), *_package_leftovers(folder), *_sources(folder)]:
         _remove(path)
     for path in folder.rglob("*.so"):
         path.write_bytes(without_debug_information(path.read_bytes()))
@@ -91,6 +93,13 @@ def _aws_descriptions(folder: Path) -> Iterator[Path]:
             continue
         yield from service.glob("*/examples-1.json*")
         yield from sorted(service.glob("*/"))[:-1]  # older versions of the same API
+
+
+def _powertools(folder: Path) -> Iterator[Path]:
+    """What of Powertools nobody imports, nine tenths of it. The build tries out that the handlers do without."""
+    package = folder / "aws_lambda_powertools"
+    yield package / "event_handler"
+    yield from (path for path in package.glob("utilities/*/") if path.name not in _POWERTOOLS_UTILITIES)
 
 
 def _package_leftovers(folder: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from functions.runtime import Connections, Runtime, wall_clock
 from functions.settings import ApiSettings, api_settings
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.secrets_manager import CachedSecret, SecretCallers
-from functions.telemetry import configure_logging, journal
+from functions.telemetry import configure, journal, observed
 from functions.usecases.check import CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.once import Once
@@ -60,15 +60,16 @@ async def build(settings: ApiSettings, clients: Clients, connections: Connection
 
 
 settings = api_settings()
-configure_logging(settings.common.log_level)
+configure(settings.common.log_level, settings.common.stack)
 runtime = Runtime()
 connections = Connections(limit=CONNECTIONS)
 # The clients are made here, at start-up, because Lambda lends a whole CPU to it.
-app = runtime.run(build(settings, Clients(runtime.resources), connections))
+app = runtime.start(build(settings, Clients(runtime.resources), connections))
 # mangum would run the app's start-up and shut-down for every event.
 asgi = Mangum(app, lifespan="off")
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """API Gateway HTTP API, payload format 2.0."""
     runtime.run(connections.wake())

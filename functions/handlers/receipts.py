@@ -15,7 +15,7 @@ from functions.settings import Common, receipts_settings
 from functions.stores.dynamodb import Table
 from functions.stores.secrets_manager import CachedSecret, text_in
 from functions.stores.verifications import DynamoVerificationStore
-from functions.telemetry import configure_logging, journal
+from functions.telemetry import configure, journal, observed
 from functions.usecases.receive import RecordReceipt
 from functions.web.boundary import Boundary
 from functions.web.receipts import Receipts, ReceiptSource, create_receipts_app
@@ -33,12 +33,13 @@ async def build(settings: Common, clients: Clients) -> Boundary:
 
 
 settings = receipts_settings()
-configure_logging(settings.log_level)
+configure(settings.log_level, settings.stack)
 runtime = Runtime()
 # mangum would run the app's start-up and shut-down for every event.
-asgi = Mangum(runtime.run(build(settings, Clients(runtime.resources))), lifespan="off")
+asgi = Mangum(runtime.start(build(settings, Clients(runtime.resources))), lifespan="off")
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """API Gateway HTTP API, payload format 2.0."""
     return asgi(event, context)

@@ -15,7 +15,7 @@ from functions.queues.sqs import SqsDeadLetters, SqsRedelivery
 from functions.runtime import Connections, Runtime, wall_clock
 from functions.settings import SenderSettings, sender_settings
 from functions.stores.verifications_together import VerificationsTogether
-from functions.telemetry import configure_logging, journal
+from functions.telemetry import configure, journal, observed
 from functions.usecases.ports import QueueUnavailable
 from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
@@ -78,13 +78,14 @@ def _message(record: dict[str, Any]) -> QueuedMessage:
 
 
 settings = sender_settings()
-configure_logging(settings.common.log_level)
+configure(settings.common.log_level, settings.common.stack)
 runtime = Runtime()
 connections = Connections(limit=settings.in_flight)
 # The clients are made here, at start-up, because Lambda lends a whole CPU to it.
-sender = runtime.run(build(settings, Clients(runtime.resources), connections))
+sender = runtime.start(build(settings, Clients(runtime.resources), connections))
 
 
+@observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """SQS, with ReportBatchItemFailures."""
     return runtime.run(_invoke(event, context))

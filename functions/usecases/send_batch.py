@@ -85,9 +85,9 @@ class SendBatch:
                 left_in = None if await self._is_done(message) else unfinished.failed
         except KeysUnavailable:  # they are asked for before the claim
             left_in = unfinished.failed
-            self.journal("failed", message=message.id, error="KeysUnavailable")
+            self.journal("failed", queued=message.id, error="KeysUnavailable")
         except Exception as error:  # noqa: BLE001 - a claim may stand, and somebody has to hear of it
-            self.journal("failed", message=message.id, error=type(error).__name__)
+            self.journal("failed", queued=message.id, error=type(error).__name__)
         finally:
             if left_in is not None:
                 left_in.append(message)
@@ -105,5 +105,5 @@ class SendBatch:
             await self.dead_letters.put(message.body, reason=reason)
         except QueueUnavailable:
             return False
-        self.journal("buried", message=message.id, reason=reason)
+        self.journal("buried", queued=message.id, reason=reason)
         return True

@@ -53,8 +53,15 @@ class Boundary:
         problem = as_problem(error)
         if isinstance(problem, Internal):
             _log.error("unexpected", exc_info=error)
-        self._journal("refused", method=scope["method"], code=problem.code, error=type(error).__name__)
-        await problem_response(problem)(scope, receive, send)
+        response = problem_response(problem)
+        self._journal(
+            "refused",
+            method=scope["method"],
+            status=response.status_code,
+            code=problem.code,
+            error=type(error).__name__,
+        )
+        await response(scope, receive, send)
 
 
 def json_response(content: object, status: int = 200, **headers: str) -> Response:

@@ -165,7 +165,7 @@ async def _fates(base: Base, numbers: list[str], log: Path) -> list[Fate]:
             asked = await answer.json()
         counts = await asyncio.gather(*(_messages(http, base.gateway.url, number) for number in numbers))
     received = dict(zip(numbers, counts, strict=True))
-    sends = {line["verification"]: line for line in _lines(log) if line["event"] == "send"}
+    sends = {line["verification"]: line for line in _lines(log) if line.get("message") == "send"}
     owners = {_e164(request["mobile"]): request["uid"].partition(".")[0] for request in asked}
     return [_fate(number, received[number], sends.get(owners.get(number, "")), owners) for number in numbers]
 

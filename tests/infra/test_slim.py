@@ -51,6 +51,17 @@ def test_tests_and_stubs_of_packages_go_and_modules_stay(tmp_path: Path) -> None
     assert _left(tmp_path) == ["x/core.py", "x/py.typed"]
 
 
+def test_of_powertools_logs_and_metrics_stay(tmp_path: Path) -> None:
+    powertools = "aws_lambda_powertools"
+    kept = [f"{powertools}/logging/logger.py", f"{powertools}/utilities/__init__.py"]
+    kept.append(f"{powertools}/utilities/jmespath_utils/__init__.py")
+    _files(tmp_path, *kept, f"{powertools}/event_handler/api.py", f"{powertools}/utilities/parser/models/sqs.py")
+
+    slim(tmp_path)
+
+    assert _left(tmp_path) == kept
+
+
 def test_a_library_without_its_debug_information_still_loads_and_works(tmp_path: Path) -> None:
     original = Path(msgspec._core.__file__)
     if not original.read_bytes().startswith(b"\x7fELF"):

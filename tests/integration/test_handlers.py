@@ -357,7 +357,7 @@ class TestTheReceipts:
         assert (await receipts.invoke(event))["statusCode"] == 404
 
 
-SENDING = {"TABLE_NAME", "YUNPIAN_SECRET", "KEYS_SECRET", "QUEUE_URL"}
+SENDING = {"STACK_NAME", "TABLE_NAME", "YUNPIAN_SECRET", "KEYS_SECRET", "QUEUE_URL"}
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ SENDING = {"TABLE_NAME", "YUNPIAN_SECRET", "KEYS_SECRET", "QUEUE_URL"}
     [
         (SENDER, SENDING | {"DEAD_LETTER_QUEUE_URL"}),
         (API, SENDING | {"CALLERS_SECRET"}),
-        (RECEIPTS, {"TABLE_NAME", "YUNPIAN_SECRET"}),
+        (RECEIPTS, {"STACK_NAME", "TABLE_NAME", "YUNPIAN_SECRET"}),
     ],
 )
 async def test_a_function_without_its_environment_fails_at_start_and_names_all_that_is_missing(

@@ -36,6 +36,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import pytest
 
+from functions import telemetry
 from functions.domain.code import digest_code
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.identity import parse_id
@@ -47,7 +48,7 @@ from functions.providers.yunpian import Yunpian, YunpianCredentials, YunpianRece
 from functions.queues.messages import decode_job, encode_job
 from functions.queues.sqs import SqsDeadLetters, SqsSendQueue
 from functions.stores.dynamodb import Table
-from functions.telemetry import configure_logging, journal
+from functions.telemetry import configure, journal
 from functions.usecases.ports import SendJob
 from functions.usecases.send_batch import QueuedMessage
 from functions.web.receipts import Receipts, ReceiptSource, create_receipts_app
@@ -392,7 +393,7 @@ def logging_as_in_production(level: str) -> Iterator[io.StringIO]:
     before = [(logger, logger.level, logger.handlers[:]) for logger in known]
     written = io.StringIO()
     with contextlib.redirect_stderr(written):
-        configure_logging(level)
+        configure(level, "tests")
     try:
         yield written
     finally:
@@ -412,6 +413,7 @@ class Traffic:
     queued: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     logged: str = ""
+    measured: str = ""
     numbers: list[PhoneNumber] = field(default_factory=list)
 
     def fresh(self) -> PhoneNumber:
@@ -554,6 +556,9 @@ async def traffic(
             await made.of_faults()
             await made.of_the_queue()
             made.logged = log.getvalue()
+        with contextlib.redirect_stdout(io.StringIO()) as metrics:
+            telemetry._meter.flush()
+        made.measured = metrics.getvalue()
         yield made
 
 
@@ -609,7 +614,18 @@ def test_no_line_of_the_log_holds_a_code_a_key_or_a_number(traffic: Traffic) -> 
     secret = codes_of(traffic) | keys_of(traffic) | numbers_of(traffic) | {GUESSED_KEY, GUESSED_TOKEN}
 
     assert leaked(secret, [traffic.logged]) == set()
-    assert {json.loads(line)["event"] for line in traffic.logged.splitlines()} >= {"send", "check", "unexpected"}
+    assert {json.loads(line)["message"] for line in traffic.logged.splitlines()} >= {"send", "check", "unexpected"}
+
+
+def test_no_metric_names_a_code_a_key_or_a_number(traffic: Traffic) -> None:
+    """In CloudWatch dimensions are for everybody to read, and stay for fifteen months."""
+    told = [json.loads(line) for line in traffic.measured.splitlines()]
+
+    names = {name for line in told for name in line}
+    texts = {value for line in told for value in line.values() if isinstance(value, str)}
+    assert names <= {"_aws", "stack", "provider", *telemetry.METRICS}
+    assert texts <= {"tests", "salvo", "recording", "yunpian"}
+    assert {"Sent", "SendUnknown", "Approved", "Refused"} <= names
 
 
 def test_no_body_of_the_queues_holds_a_code_or_a_key(traffic: Traffic) -> None:

@@ -26,7 +26,7 @@ from functions.settings import (
     sender_settings,
 )
 
-COMMON = {"TABLE_NAME": "records", "YUNPIAN_SECRET": "salvo/yunpian"}
+COMMON = {"STACK_NAME": "salvo", "TABLE_NAME": "records", "YUNPIAN_SECRET": "salvo/yunpian"}
 SENDING = COMMON | {"KEYS_SECRET": "salvo/keys", "QUEUE_URL": "https://sqs.test/sends"}
 API = SENDING | {"CALLERS_SECRET": "salvo/callers"}
 SENDER = SENDING | {"DEAD_LETTER_QUEUE_URL": "https://sqs.test/dead"}
@@ -83,7 +83,7 @@ def mistake(**setting: Any) -> str:
 def test_what_is_not_set_has_its_default() -> None:
     api, sender = api_settings(API), sender_settings(SENDER)
 
-    assert api.common == Common(log_level="INFO", table="records", yunpian_secret="salvo/yunpian")
+    assert api.common == Common(stack="salvo", log_level="INFO", table="records", yunpian_secret="salvo/yunpian")
     assert api.sending == Sending(
         keys_secret="salvo/keys",
         queue_url="https://sqs.test/sends",

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, and nothing of what a library says in confidence (API-5)."""
+"""Logs: one JSON object a line, and nothing of what a library says in confidence (API-5). Metrics: what was counted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from functions.telemetry import configure_logging, journal
+from functions import telemetry
+from functions.telemetry import METRICS, NAMESPACE, configure, journal, observed
 
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR]
 LIBRARIES = ["botocore.endpoint", "aiobotocore.httpchecksum", "aiohttp.access", "mangum.http", "asyncio", "urllib3"]
@@ -30,6 +33,7 @@ def _logging_as_before() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     levels = {logger: logger.level for logger in loggers()}
     root.handlers.clear()
+    telemetry._logger.remove_keys(["cold_start", "function_name", "function_request_id"])
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -44,7 +48,7 @@ def loggers() -> list[logging.Logger]:
 def logged(log: Callable[[], None], level: str = "INFO") -> list[dict[str, Any]]:
     """The lines that a process writes which was configured at `level`."""
     with redirect_stderr(io.StringIO()) as stderr:
-        configure_logging(level)
+        configure(level, "a-stack")
         log()
     *lines, rest = stderr.getvalue().split("\n")
     assert rest == ""
@@ -70,6 +74,14 @@ def crash() -> None:
         ours.exception("crashed")
 
 
+def crash_with_a_note() -> None:
+    try:
+        ask_the_gateway()
+    except NotForLogs as error:
+        error.add_note("+4915112345678")
+        ours.exception("crashed")
+
+
 def crash_twice() -> None:
     try:
         ask_the_gateway()
@@ -82,14 +94,20 @@ def crash_twice() -> None:
 def test_an_event_is_a_line_with_its_level_its_time_and_its_facts() -> None:
     (line,) = logged(lambda: journal("send", provider="gateway", milliseconds=12, price=0.5))
 
-    assert isinstance(line.pop("at"), float)
-    assert line == {"level": "INFO", "event": "send", "provider": "gateway", "milliseconds": 12, "price": 0.5}
+    assert datetime.fromisoformat(line.pop("timestamp")).utcoffset() == timedelta(0)
+    assert line == {"level": "INFO", "message": "send", "provider": "gateway", "milliseconds": 12, "price": 0.5}
+
+
+def test_a_fact_does_not_replace_what_a_line_says_of_itself() -> None:
+    (line,) = logged(lambda: journal("send", message="another", level="ERROR", name="n", args="a"))
+
+    assert (line["message"], line["level"], line["name"], line["args"]) == ("send", "INFO", "n", "a")
 
 
 def test_facts_that_are_none_are_left_out() -> None:
     (line,) = logged(lambda: journal("send", provider="gateway", reason=None, price=None))
 
-    assert line.keys() == {"level", "at", "event", "provider"}
+    assert line.keys() == {"level", "timestamp", "message", "provider"}
 
 
 def test_facts_that_are_nought_or_empty_are_told() -> None:
@@ -112,10 +130,10 @@ def test_an_event_is_one_line_whatever_it_says(text: str) -> None:
 def test_a_text_is_put_together_from_its_parts() -> None:
     (line,) = logged(lambda: ours.warning("%s of %d", "one", 2))
 
-    assert (line["event"], line["level"]) == ("one of 2", "WARNING")
+    assert (line["message"], line["level"]) == ("one of 2", "WARNING")
 
 
-@pytest.mark.parametrize("failure", [crash, crash_twice])
+@pytest.mark.parametrize("failure", [crash, crash_with_a_note, crash_twice])
 def test_an_exceptions_text_is_not_logged(failure: Callable[[], None]) -> None:
     shown = json.dumps(logged(failure))
 
@@ -127,8 +145,8 @@ def test_an_exceptions_text_is_not_logged(failure: Callable[[], None]) -> None:
 def test_an_exceptions_class_and_trace_are_logged() -> None:
     (line,) = logged(crash)
 
-    assert (line["event"], line["level"], line["error"]) == ("crashed", "ERROR", "NotForLogs")
-    outer, inner = line["trace"]
+    assert (line["message"], line["level"], line["exception_name"]) == ("crashed", "ERROR", "NotForLogs")
+    outer, inner = line["exception"].splitlines()
     assert outer.endswith(" crash")
     assert inner.startswith(f"{__file__}:")
     assert inner.endswith(" ask_the_gateway")
@@ -137,13 +155,13 @@ def test_an_exceptions_class_and_trace_are_logged() -> None:
 def test_an_exception_that_was_never_raised_has_no_trace() -> None:
     (line,) = logged(lambda: ours.error("crashed", exc_info=NotForLogs("+4915112345678")))
 
-    assert (line["error"], line["trace"]) == ("NotForLogs", [])
+    assert (line["exception_name"], line["exception"]) == ("NotForLogs", "")
 
 
 def test_without_an_exception_there_is_no_error() -> None:
     (line,) = logged(lambda: ours.log(logging.ERROR, "crashed", exc_info=True))
 
-    assert line.keys() == {"level", "at", "event"}
+    assert line.keys() == {"level", "timestamp", "message"}
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -173,7 +191,7 @@ def test_lambdas_own_handler_is_replaced() -> None:
 
 
 def test_to_configure_twice_logs_once() -> None:
-    configure_logging("DEBUG")
+    configure("DEBUG", "a-stack")
 
     assert len(logged(lambda: journal("send"))) == 1
 
@@ -182,3 +200,154 @@ def test_standard_output_stays_empty(capsys: pytest.CaptureFixture[str]) -> None
     assert logged(lambda: journal("send"))
 
     assert capsys.readouterr().out == ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    aws_request_id: str = "8f6e1c1e-0000-4000-8000-000000000001"
+    function_name: str = "sender"
+    memory_limit_in_mb: str = "512"
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:000000000000:function:sender"
+
+
+def invoke(work: Callable[[], None], event: dict[str, Any] | None = None) -> None:
+    observed(lambda _event, _context: work())(event or {}, Context())
+
+
+def measured(capsys: pytest.CaptureFixture[str], *facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an invocation tells CloudWatch in which the journal heard these facts."""
+
+    def work() -> None:
+        for each in facts:
+            journal(each["event"], **{name: fact for name, fact in each.items() if name != "event"})
+
+    logged(lambda: invoke(work))
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def sums(line: dict[str, Any]) -> dict[str, float]:
+    """The metrics of a line, by name."""
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return {metric["Name"]: sum(line[metric["Name"]]) for metric in directive["Metrics"]}
+
+
+def send(outcome: str, *, provider: str = "gateway", milliseconds: int = 12) -> dict[str, Any]:
+    return {"event": "send", "outcome": outcome, "provider": provider, "milliseconds": milliseconds}
+
+
+def test_every_line_of_an_invocation_names_its_request() -> None:
+    (line,) = logged(lambda: invoke(lambda: journal("send")))
+
+    assert line["function_request_id"] == Context().aws_request_id
+
+
+def test_a_librarys_line_names_the_request_too() -> None:
+    (line,) = logged(lambda: invoke(lambda: logging.getLogger("botocore.retries").warning("again")))
+
+    assert (line["message"], line["function_request_id"]) == ("again", Context().aws_request_id)
+
+
+def test_an_event_is_not_logged_though_the_environment_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_LOGGER_LOG_EVENT", "true")
+
+    lines = logged(lambda: invoke(lambda: journal("send"), {"body": "123456"}), "DEBUG")
+
+    assert [line["message"] for line in lines] == ["send"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "metric"),
+    [
+        (send("accepted"), "Sent"),
+        (send("rejected_number"), "SendRejected"),
+        (send("rejected_content"), "SendRejected"),
+        (send("throttled_recipient"), "SendRejected"),
+        (send("throttled_account"), "SendFailed"),
+        (send("config"), "SendFailed"),
+        (send("transient"), "SendFailed"),
+        (send("unknown"), "SendUnknown"),
+        ({"event": "receipt", "provider": "gateway", "outcome": "delivered"}, "Delivered"),
+        ({"event": "receipt", "provider": "gateway", "outcome": "failed"}, "Undelivered"),
+        ({"event": "check", "outcome": "approved"}, "Approved"),
+        ({"event": "check", "outcome": "wrong"}, "WrongCode"),
+        ({"event": "refused", "status": 429}, "Refused"),
+        ({"event": "refused", "status": 503}, "Unavailable"),
+        ({"event": "left", "reason": "too_late"}, "Stale"),
+        ({"event": "buried"}, "Buried"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_journal_hears_is_counted(
+    capsys: pytest.CaptureFixture[str], facts: dict[str, Any], metric: str
+) -> None:
+    (line,) = measured(capsys, facts, facts)
+
+    assert sums(line)[metric] == 2
+    assert metric in METRICS
+    assert sums(line).keys() <= METRICS
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"event": "check", "outcome": "expired"},
+        {"event": "receipt", "provider": "gateway", "outcome": "not_ours"},
+        {"event": "left", "reason": "duplicate"},
+        {"event": "canceled"},
+    ],
+)
+def test_what_nobody_has_to_watch_is_not_counted(capsys: pytest.CaptureFixture[str], facts: dict[str, Any]) -> None:
+    assert measured(capsys, facts) == []
+
+
+def test_sends_are_counted_for_the_stack_and_for_the_provider_too(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = measured(capsys, send("accepted"))
+
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == NAMESPACE
+    assert directive["Dimensions"] == [["stack"], ["stack", "provider"]]
+    assert (line["stack"], line["provider"]) == ("a-stack", "gateway")
+
+
+def test_what_has_no_provider_is_counted_for_the_stack_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = measured(capsys, {"event": "check", "outcome": "approved"})
+
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["stack"]]
+
+
+def test_providers_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = measured(capsys, send("accepted", provider="one"), send("unknown", provider="other", milliseconds=8000))
+
+    assert {line["provider"]: sums(line) for line in lines} == {
+        "one": {"Sent": 1, "SendMilliseconds": 12},
+        "other": {"SendUnknown": 1, "SendMilliseconds": 8000},
+    }
+
+
+def test_a_thousand_sends_of_an_invocation_are_all_told(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = measured(capsys, *[send("accepted")] * 1000)
+
+    assert sum(sums(line).get("Sent", 0) for line in lines) == 1000
+    assert sum(sums(line).get("SendMilliseconds", 0) for line in lines) == 12_000
+    assert all(
+        len(line["SendMilliseconds"]) <= 100 for line in lines if "SendMilliseconds" in line
+    )  # CloudWatch's limit
+
+
+def test_an_invocation_tells_of_itself_only(capsys: pytest.CaptureFixture[str]) -> None:
+    measured(capsys, send("accepted"))
+
+    assert measured(capsys) == []
+
+
+def test_an_invocation_that_fails_tells_what_it_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        journal("check", outcome="approved")
+        raise NotForLogs
+
+    with pytest.raises(NotForLogs):
+        logged(lambda: invoke(fail))
+
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sums(line) == {"Approved": 1}
