@@ -26,7 +26,7 @@ HOST = "host.docker.internal"
 """The host, as containers call it. On Linux they know the name because samconfig.toml gives it to them."""
 
 _SERVICES = ("AWS_ENDPOINT_URL", "YUNPIAN_URL")
-"""What functions connect to. A queue's URL is only its name to them, and RECEIPTS_URL is for the gateway, on the host."""
+"""What functions connect to. A queue's URL is only its name to them; RECEIPTS_URL is for the gateway, on the host."""
 _LOOPBACK = "127.0.0.1"
 _ANSWERS_WITHIN = 10.0
 _AT_ONCE = 64 * 1024
@@ -90,10 +90,9 @@ def bridge_address() -> str | None:
 def address_of(networks: Iterable[Mapping[str, str]]) -> str | None:
     """The first that is this machine's among the gateways of Docker's networks."""
     for network in networks:
-        subnet = ipaddress.ip_network(network["Subnet"])
         # Some daemons name no gateway where nobody chose one: it is the subnet's first address then.
-        gateway = network.get("Gateway") or str(next(subnet.hosts()))
-        if isinstance(subnet, ipaddress.IPv4Network) and _is_ours(gateway):
+        gateway = network.get("Gateway") or str(next(ipaddress.ip_network(network["Subnet"]).hosts()))
+        if _is_ours(gateway):
             return gateway
     return None
 

@@ -53,11 +53,12 @@ async def _serve(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
+        bridge = await asyncio.to_thread(bridge_address) if arguments.print_env else None
         async with (
             start_system(
                 port=arguments.port, latency=arguments.latency, fail=arguments.fail, services=arguments.services
             ) as system,
-            _opened_to_sam(system) if arguments.print_env else contextlib.nullcontext(),
+            _opened_to_sam(system, bridge) if arguments.print_env else contextlib.nullcontext(),
         ):
             _announce(system)
             await stop.wait()
@@ -75,8 +76,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _opened_to_sam(system: System) -> AsyncIterator[None]:
-    bridge = await asyncio.to_thread(bridge_address)
+async def _opened_to_sam(system: System, bridge: str | None) -> AsyncIterator[None]:
     async with opened_to_containers(system.base.environment(receipts_url=system.url), bridge):
         say(f"{ENV_FILE.name} is written: sam local runs what ./salvo build made against this system")
         yield
