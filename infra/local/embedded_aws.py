@@ -89,12 +89,8 @@ class Resources:
     def environment(self) -> dict[str, str]:
         """The functions' environment variables."""
         return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **aws_environment(self.endpoint),
+            "STACK_NAME": "local",
             "TABLE_NAME": self.table,
             "QUEUE_URL": self.queue_url,
             "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
@@ -102,6 +98,18 @@ class Resources:
             "CALLERS_SECRET": self.callers_secret,
             "YUNPIAN_SECRET": self.yunpian_secret,
         }
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """What any AWS SDK or tool needs to find the embedded AWS."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 def _ministack_python() -> str:

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
 
 from infra.local.execution_environment import FunctionError
 
@@ -36,6 +38,7 @@ _ACCOUNT = "000000000000"
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/javascript"})
 # Of the connection, not of the message: they are made anew for the client.
 _NOT_PASSED_ON = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+_OF_THE_CONNECTION = _NOT_PASSED_ON | {"host", "accept-encoding"}
 
 
 class Invocable(Protocol):
@@ -81,6 +84,27 @@ def proxied(path: str, upstream: str) -> web.RouteDef:
             return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
 
     return web.get(path, pass_on)
+
+
+def forwarded(upstream: str, *, host: str) -> web.RouteDef:
+    """A route that passes every request on to another server, which knows us by the name `host`."""
+
+    async def pass_on(request: web.Request) -> web.Response:
+        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OF_THE_CONNECTION]
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as http,
+            http.request(
+                request.method,
+                URL(f"{upstream}{request.raw_path}", encoded=True),
+                headers=[*headers, ("Host", host)],
+                data=await request.read(),
+                allow_redirects=False,
+            ) as answer,
+        ):
+            kept = [(name, value) for name, value in answer.headers.items() if name.lower() not in _NOT_PASSED_ON]
+            return web.Response(body=await answer.read(), status=answer.status, headers=CIMultiDict(kept))
+
+    return web.route("*", "/{everything:.*}", pass_on)
 
 
 class _Front:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from infra.environments import say
+from infra.local import up_stack
 from infra.local.containers import ENV_FILE, ContainersUnavailable, bridge_address, opened_to_containers
 from infra.local.execution_environment import FunctionError
+from infra.local.ready import announce
 from infra.local.system import System, start_system
 
-LOCAL_KEY = "local"
-"""The API key of the local system."""
 LONGEST_LATENCY = 7.5
 """Seconds. The functions give the gateway 8."""
 
@@ -32,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write env.json too: `sam local` runs the functions on this system then",
     )
+    parser.add_argument(
+        "--stack",
+        action="store_true",
+        help="run what ./salvo build made, deployed by the real template (needs the functions' own Python)",
+    )
     add_gateway_arguments(parser, latency=0.2)
 
 
@@ -45,6 +48,8 @@ def add_gateway_arguments(parser: argparse.ArgumentParser, *, latency: float) ->
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.stack:
+        return up_stack.main(arguments)
     return asyncio.run(_serve(arguments))  # noqa: TID251 - this is no function
 
 
@@ -84,17 +89,7 @@ async def _opened_to_sam(system: System, bridge: str | None) -> AsyncIterator[No
 
 def _announce(system: System) -> None:
     resources = system.base.resources
-    ready = {
-        "api": system.url,
-        "inbox": f"{system.url}/inbox.json",
-        "key": LOCAL_KEY,
-        "aws_endpoint": resources.endpoint,
-        "table": resources.table,
-        "queue_url": resources.queue_url,
-    }
-    sys.stdout.write(json.dumps(ready) + "\n")
-    sys.stdout.flush()
-    say(f"ready: {system.url} (Ctrl-C stops everything)")
+    announce(url=system.url, aws_endpoint=resources.endpoint, table=resources.table, queue_url=resources.queue_url)
 
 
 def _latency(text: str) -> float:
