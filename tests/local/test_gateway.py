@@ -372,6 +372,17 @@ async def test_reports_for_one_address_go_together(sender: Sender, receiver: Rec
     assert len(receiver.forms) < 20
 
 
+async def test_an_https_address_on_this_machine_is_reached_without_a_certificate(
+    sender: Sender, receiver: Receiver, eventually: Eventually
+) -> None:
+    await sender.send(uid="ref-1", callback_url=receiver.url.replace("http://", "https://"))
+
+    async def told() -> bool:
+        return bool(receiver.forms)
+
+    await eventually(told)
+
+
 @pytest.mark.parametrize(
     ("url", "loopback"),
     [

@@ -15,7 +15,7 @@ import pytest
 
 from infra.local.execution_environment import Function
 from infra.local.gateway import GatewayProcess
-from infra.local.http_front import proxied, serve
+from infra.local.http_front import forwarded, proxied, serve
 
 TOYS = "tests.local.toy_handlers"
 DOCUMENTED = json.loads((Path(__file__).parents[1] / "events" / "http_v2.json").read_text())
@@ -246,3 +246,36 @@ async def test_the_phones_inbox_can_be_mounted() -> None:
         async with client.http.get(f"{client.url}/inbox.json", params={"to": "+4915112345678"}) as answer:
             assert [message["text"] for message in await answer.json()] == ["hello"]
         assert (await client.event(path="/inbox"))["rawPath"] == "/inbox"
+
+
+@asynccontextmanager
+async def forwarding(handler: str) -> AsyncIterator[Client]:
+    async with (
+        front({"/": handler}) as upstream,
+        serve({}, mounted=[forwarded(upstream.url, host="api.example.com")]) as url,
+    ):
+        yield Client(url, upstream.http)
+
+
+async def test_a_forwarded_request_arrives_as_it_was_sent() -> None:
+    headers = {"X-Own": "1", "Content-Type": "text/plain"}
+
+    async with forwarding("echo") as client:
+        event = await client.event("POST", "/v1/a%2Fb?q=a+b&q=%2B1", data=b'{"a": 1}', headers=headers)
+
+    assert event["requestContext"]["http"]["method"] == "POST"
+    assert (event["rawPath"], event["rawQueryString"]) == ("/v1/a/b", "q=a+b&q=%2B1")
+    assert event["headers"]["host"] == "api.example.com"
+    assert event["headers"]["x-own"] == "1"
+    assert event["body"] == '{"a": 1}'
+
+
+async def test_a_forwarded_answer_comes_back_as_it_was_given() -> None:
+    given = {"statusCode": 429, "headers": {"Retry-After": "30"}, "cookies": ["a=1", "b=2"], "body": "wait"}
+
+    async with forwarding("respond") as client:
+        response = await client.ask(given)
+
+    assert (response.status, response.body) == (429, b"wait")
+    assert response.headers["Retry-After"] == "30"
+    assert response.cookies == ["a=1", "b=2"]
