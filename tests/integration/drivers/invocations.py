@@ -78,6 +78,7 @@ def _clients() -> dict[str, int]:
 
 
 def _living(kind: type[Any]) -> list[Any]:
+    gc.unfreeze()  # what the start-up made is out of sight
     gc.collect()
     return [found for found in gc.get_objects() if isinstance(found, kind)]
 
