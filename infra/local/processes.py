@@ -1,8 +1,8 @@
 """Child processes that cannot outlive us. Everything in the local system that is a process of its own starts here.
 
 Run as a script, this file is the launcher that every child passes through: it asks the kernel to end the process with
-its parent, then becomes the module that was asked for. That is done in the child because a `preexec_fn` would make each
-start a bare fork, which Python warns of in a process with threads.
+its parent, then becomes the module or program that was asked for. That is done in the child because a `preexec_fn`
+would make each start a bare fork, which Python warns of in a process with threads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import runpy
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -27,6 +27,8 @@ LINE_LIMIT = 256 * 1024 * 1024
 """The longest line that is read from a child: a batch of 10,000 records is megabytes."""
 
 _PR_SET_PDEATHSIG = 1
+_PROGRAM = "--"
+"""Said to the launcher in the place of a module's name: what follows is a program and its arguments."""
 
 Stream = int | IO[bytes] | None
 
@@ -99,6 +101,20 @@ async def start_module(
 ) -> Child:
     """`python -m module …` with exactly this environment, so that nothing of the developer's shell leaks in."""
     command = (python, str(_LAUNCHER), str(os.getpid()), module, *arguments)
+    return await _start(command, env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr)
+
+
+async def start_program(
+    program: Path, *arguments: str, env: Mapping[str, str], cwd: Path, stdout: Stream = None, stderr: Stream = None
+) -> Child:
+    """The program with exactly this environment. The launcher is isolated: a PYTHONPATH in there is not for it."""
+    command = (sys.executable, "-I", str(_LAUNCHER), str(os.getpid()), _PROGRAM, str(program), *arguments)
+    return await _start(command, env=env, cwd=cwd, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+
+
+async def _start(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, stdin: Stream, stdout: Stream, stderr: Stream
+) -> Child:
     process = await asyncio.create_subprocess_exec(
         *command,
         env=env,
@@ -123,6 +139,8 @@ def end_with(parent: int) -> None:
 def _launch() -> None:
     parent, module, *arguments = sys.argv[1:]
     end_with(int(parent))
+    if module == _PROGRAM:
+        os.execv(arguments[0], arguments)  # noqa: S606 - that the kernel ends us with our parent outlives this
     # As `python -m` would have it: the working directory instead of this file's folder.
     sys.path[0] = str(Path.cwd())
     sys.argv = [module, *arguments]
