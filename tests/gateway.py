@@ -1,0 +1,78 @@
+"""The simulated gateway in a test's hand: what its phones have received, and how it behaves for now."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+
+from functions.domain.phone import PhoneNumber
+from infra.local.gateway import GatewayProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    url: str
+    http: aiohttp.ClientSession
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(cls, apikey: str, **options: Any) -> AsyncIterator[Self]:
+        """In a process of its own; `options` are those of GatewayProcess."""
+        async with (
+            GatewayProcess.start(apikey=apikey, **options) as process,
+            aiohttp.ClientSession() as http,
+        ):
+            yield cls(process.url, http)
+
+    async def inbox(self, number: PhoneNumber) -> list[str]:
+        async with self.http.get(f"{self.url}/inbox.json", params={"to": number.e164}) as answer:
+            return [message["text"] for message in await answer.json()]
+
+    async def code_for(self, number: PhoneNumber) -> str:
+        (text,) = await self.inbox(number)
+        found = re.search(r"[0-9]{6}", text)
+        assert found is not None
+        return found.group()
+
+    async def count(self) -> dict[str, int]:
+        """`messages`, `numbers` and `max_per_number` of all phones together."""
+        return await self._get("inbox/count.json")
+
+    async def open(self) -> int:
+        """How many sends it holds unanswered."""
+        return int((await self._get("control"))["open"])
+
+    async def most_open(self) -> int:
+        return int((await self._get("control"))["most_open"])
+
+    @contextlib.asynccontextmanager
+    async def slow(self, seconds: float) -> AsyncIterator[None]:
+        """Takes that long for each message, for now."""
+        await self._change(latency=seconds)
+        try:
+            yield
+        finally:
+            await self._change(latency=0)
+
+    @contextlib.asynccontextmanager
+    async def busy(self, messages: int) -> AsyncIterator[None]:
+        """Refuses the next messages, for now."""
+        await self._change(script=[{"answer": "refuse"}] * messages)
+        try:
+            yield
+        finally:
+            await self._change(script=[])
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        async with self.http.get(f"{self.url}/{path}") as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
+
+    async def _change(self, **settings: Any) -> None:
+        async with self.http.put(f"{self.url}/control", json=settings) as answer:
+            assert answer.status == 200
