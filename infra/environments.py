@@ -55,8 +55,7 @@ def ensure(
     """
     wanted = _stamp(folder, requirements, interpreter)
     if not _is_made(folder, wanted):
-        folder.mkdir(exist_ok=True)
-        with _locked(folder):
+        with alone_in(folder):
             if not _is_made(folder, wanted):  # or else someone else made it while we waited
                 _clear(folder)
                 make(folder, requirements, interpreter)
@@ -91,7 +90,9 @@ def _is_made(folder: Path, wanted: str) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
+    """Makes the folder if need be. Of several processes that want to change what is in it, one after the other does."""
+    folder.mkdir(exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

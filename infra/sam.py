@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from infra import artifact
-from infra.environments import ROOT, EnvironmentUnavailable, ensure, say
+from infra.environments import ROOT, EnvironmentUnavailable, alone_in, ensure, say
 from infra.slim import compile_all, slim, version_of
 from infra.template import Function, functions, read
 
@@ -61,7 +61,11 @@ def runtime_python() -> Path:
 
 def build() -> None:
     """Leaves what sam deploy uploads in .aws-sam/build. Raises BuildFailed or EnvironmentUnavailable."""
-    all_functions = functions(read())
+    with alone_in(ROOT / ".aws-sam"):
+        _build(functions(read()))
+
+
+def _build(all_functions: list[Function]) -> None:
     python = find_interpreter(_runtime(all_functions))
     say(f"building with {python}")
     command = [str(tool("sam")), "build"]
