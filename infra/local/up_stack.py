@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import subprocess
+import sys
 
-from infra import artifact, sam
-from infra.environments import say
+from infra import artifact
+from infra.environments import ROOT, say
 from infra.local.embedded_aws import EmbeddedAwsFailed
 from infra.local.ready import LOCAL_KEY, announce
 from infra.local.stack import BUILT, DeployFailed, StackSystem, bindable, start_stack
@@ -23,11 +25,11 @@ def main(arguments: argparse.Namespace) -> int:
     except OSError as error:
         say(f"could not start on port {arguments.port}: {error.strerror or error}")
         return 1
+    if not is_built() and not _build():
+        return 1
     try:
-        if not is_built():
-            sam.build()
         return asyncio.run(_serve(arguments))  # noqa: TID251 - this is no function
-    except (sam.BuildFailed, DeployFailed, EmbeddedAwsFailed) as error:
+    except (DeployFailed, EmbeddedAwsFailed) as error:
         say(str(error))
         return 1
 
@@ -40,6 +42,12 @@ def is_built() -> bool:
         return False
     built_at = BUILT.stat().st_mtime
     return all(path.stat().st_mtime <= built_at for path in (TEMPLATE, *nested(template)))
+
+
+def _build() -> bool:
+    """./salvo build, which says itself what failed. Standard output is kept for our own line."""
+    command = [sys.executable, "-m", "infra.command", "build"]
+    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False).returncode == 0  # noqa: S603
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
