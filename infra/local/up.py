@@ -25,12 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--services", type=Path, metavar="FILE", help="a services.toml to try out (functions/services.toml)"
     )
-    parser.add_argument(
+    functions = parser.add_mutually_exclusive_group()
+    functions.add_argument(
         "--print-env",
         action="store_true",
         help="write env.json too: `sam local` runs the functions on this system then",
     )
-    parser.add_argument(
+    functions.add_argument(
         "--stack",
         action="store_true",
         help="run what ./salvo build made, deployed by the real template (needs the functions' own Python)",
