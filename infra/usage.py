@@ -1,0 +1,264 @@
+"""How much of each AWS service a month of verifications uses: one small function for each thing that AWS counts.
+
+Every number here is counted, measured or assumed, and says which. Where it had to be assumed, it is on the dear side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MONTH = 730 * 3600
+"""Seconds."""
+
+WHOLE_CPU = 1769
+"""Megabytes at which AWS gives a function one whole processor; less memory is that much less of it."""
+ROUND_TRIP = 0.005
+"""Seconds to DynamoDB or SQS and back. Assumed: AWS promises single-digit milliseconds."""
+INIT = 1.0
+"""Seconds of a cold start that are billed. Assumed, rounded up; docs/benchmarks.md has the measured ones."""
+
+# Seconds of processor for each invocation. Measured with the functions in processes of their own, an embedded AWS and a
+# gateway without latency, on CPython 3.11: 2.3, 2.6, 1.7, 2.8 ms; and 1.6 ms for a batch, 0.6 for each message.
+START_CPU, QUEUE_CPU, CHECK_CPU, RECEIPT_CPU = 0.003, 0.003, 0.002, 0.003
+BATCH_CPU, MESSAGE_CPU = 0.002, 0.0006
+
+# Bytes of log, measured on the same run; tests/infra/test_cost.py measures them again. Those of a check and of a receipt
+# have their metrics with them, which go out as a line for each invocation.
+SEND_LINE, METRICS_LINE, CHECK_LINE, RECEIPT_LINE = 410, 300, 460, 530
+ACCESS_LINE = 260
+"""What the HTTP API writes for each request."""
+PLATFORM_LINES = 300
+"""START, END and REPORT, which Lambda writes for each invocation."""
+
+ANSWER = 1000
+"""Bytes of an API answer with its headers. Measured: some 600 without TLS."""
+SUBMISSION = 2000
+"""Bytes that go to the gateway for a message. Assumed: the form, its headers, and now and then a TLS handshake."""
+
+KEYS_FRESH_FOR, CALLERS_FRESH_FOR = 300, 60
+"""Seconds between two look-ups of a secret by a sandbox that is in use."""
+PEAK = 4
+"""How many times the average load the sandboxes are kept for. Assumed."""
+IDLE_POLLERS, LONG_POLL = 5, 20
+"""Lambda asks an empty queue with five pollers, each for up to 20 seconds at a time."""
+
+SECRETS = 3
+PROVIDER_METRICS, STACK_METRICS = 7, 6
+"""By stack, and those of a provider by stack and provider once more."""
+ALARM_METRICS = 18
+"""What the alarms of infra/monitoring.yaml look at: AWS counts the metrics of an alarm, not the alarms."""
+KEY_USERS = 6
+"""Table, both queues, logs, topic: each renews its data key every five minutes. Assumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A month. Shares are from 0 to 1; resends and receipts come over HTTP."""
+
+    verifications: int = 1_000_000
+    queued: float = 0.0
+    """Share of starts with Prefer: respond-async."""
+    batched: float = 0.0
+    """Share of starts that are put on the queue directly."""
+    batch_size: int = 10
+    """Messages that an invocation of the sender finds. Those of `queued` come one at a time."""
+    returning: float = 0.0
+    """Share of starts for a number that had one within a day."""
+    idempotent: float = 0.0
+    """Share of starts over HTTP with an Idempotency-Key."""
+    resends: float = 0.1
+    """SMS beyond the first, for each verification."""
+    checks: float = 1.1
+    """For each verification, right or wrong."""
+    receipts: bool = True
+    """Whether the gateway reports on each message, one at a time."""
+    gateway_latency: float = 0.3
+    memory: int = 512
+    cold_starts: float = 0.01
+    """Share of invocations. AWS says that it is under 1 % of most."""
+    log_retention: int = 30
+    """Days."""
+    kms: bool = False
+    tracing: bool = False
+    snap_start: bool = False
+
+    @property
+    def direct(self) -> float:
+        """Share of starts that are sent within their request. Rounded, or 1 - 0.7 - 0.3 would not be nothing."""
+        return round(1 - self.queued - self.batched, 9)
+
+    @property
+    def sends_over_http(self) -> float:
+        return self.verifications * (self.direct + self.resends)
+
+    @property
+    def queued_starts(self) -> float:
+        return self.verifications * self.queued
+
+    @property
+    def batched_starts(self) -> float:
+        return self.verifications * self.batched
+
+    @property
+    def batches(self) -> float:
+        return self.batched_starts / self.batch_size
+
+    @property
+    def all_checks(self) -> float:
+        return self.verifications * self.checks
+
+    @property
+    def messages(self) -> float:
+        return self.sends_over_http + self.queued_starts + self.batched_starts
+
+    @property
+    def all_receipts(self) -> float:
+        return self.messages * self.receipts
+
+    @property
+    def gigabytes(self) -> float:
+        return self.memory / 1024
+
+
+def http_requests(load: Load) -> float:
+    return load.sends_over_http + load.queued_starts + load.all_checks + load.all_receipts
+
+
+def api_invocations(load: Load) -> float:
+    return load.sends_over_http + load.queued_starts + load.all_checks
+
+
+def sender_invocations(load: Load) -> float:
+    return load.queued_starts + load.batches
+
+
+def invocations(load: Load) -> float:
+    return api_invocations(load) + sender_invocations(load) + load.all_receipts
+
+
+def waiting(load: Load) -> float:
+    """GB-seconds in which an invocation does nothing but wait for the gateway: a batch waits once."""
+    return (load.sends_over_http + sender_invocations(load)) * load.gateway_latency * load.gigabytes
+
+
+def working(load: Load) -> float:
+    """GB-seconds of everything else: the processor's part, and the ways to DynamoDB and SQS."""
+    return (_processor(load) / _processor_share(load) + _round_trips(load) * ROUND_TRIP) * load.gigabytes
+
+
+def starting(load: Load) -> float:
+    """GB-seconds of cold starts. A snapshot is paid for by its size instead."""
+    return 0.0 if load.snap_start else invocations(load) * load.cold_starts * INIT * load.gigabytes
+
+
+def write_units(load: Load) -> float:
+    """As counted by tests/contract/test_write_units.py; docs/architecture.md says what costs more than one.
+
+    A resend's first try finds the record in its way, so it is two; a returning number in a batch is three.
+    """
+    fresh, back = 1 - load.returning, load.returning
+    first = load.verifications * load.direct * (fresh + 2 * back)
+    queued = load.queued_starts * (fresh + 2 * back + 1)
+    batched = load.batched_starts * (fresh + 3 * back)
+    keys = 2 * load.idempotent * (load.sends_over_http + load.queued_starts)
+    return first + queued + batched + 2 * load.verifications * load.resends + keys + load.all_checks + load.all_receipts
+
+
+def read_units(load: Load) -> float:
+    return load.queued_starts + load.all_receipts
+
+
+def queue_requests(load: Load) -> float:
+    """Sent, received and deleted; a batch is one of each."""
+    return 3 * (load.queued_starts + load.batches)
+
+
+def idle_polls(_load: Load) -> float:
+    return IDLE_POLLERS * MONTH / LONG_POLL
+
+
+def log_gigabytes(load: Load) -> float:
+    sends = load.messages * SEND_LINE + (load.sends_over_http + sender_invocations(load)) * METRICS_LINE
+    others = load.all_checks * CHECK_LINE + load.all_receipts * RECEIPT_LINE
+    return (sends + others + invocations(load) * PLATFORM_LINES + http_requests(load) * ACCESS_LINE) / 1e9
+
+
+def log_gigabyte_months(load: Load) -> float:
+    """Not counting that AWS compresses them."""
+    return log_gigabytes(load) * load.log_retention / 30
+
+
+def gigabytes_out(load: Load) -> float:
+    return (http_requests(load) * ANSWER + load.messages * SUBMISSION) / 1e9
+
+
+def secrets(_load: Load) -> float:
+    return SECRETS
+
+
+def secret_calls(load: Load) -> float:
+    """Every sandbox in use looks up keys and credentials, the API's the callers too; one of each is always in use."""
+    api = _sandboxes(load, api_invocations(load)) * (2 * MONTH / KEYS_FRESH_FOR + MONTH / CALLERS_FRESH_FOR)
+    sender = _sandboxes(load, sender_invocations(load)) * 2 * MONTH / KEYS_FRESH_FOR
+    return api + sender + load.receipts * MONTH / KEYS_FRESH_FOR
+
+
+def metrics(_load: Load) -> float:
+    return 2 * PROVIDER_METRICS + STACK_METRICS
+
+
+def alarm_metrics(_load: Load) -> float:
+    return ALARM_METRICS
+
+
+def dashboards(_load: Load) -> float:
+    return 1
+
+
+def kms_keys(load: Load) -> float:
+    return 1.0 * load.kms
+
+
+def kms_calls(load: Load) -> float:
+    return (secret_calls(load) + KEY_USERS * MONTH / KEYS_FRESH_FOR) * load.kms
+
+
+def traces(load: Load) -> float:
+    """X-Ray takes the first request of a second, and one in twenty of the others."""
+    every = invocations(load)
+    return min(every, MONTH + (every - MONTH) / 20) * load.tracing
+
+
+def snapshot_gigabyte_seconds(load: Load) -> float:
+    """One version of each of the three functions. Each older one that is kept costs the same again."""
+    return 3 * load.gigabytes * MONTH * load.snap_start
+
+
+def gigabytes_restored(load: Load) -> float:
+    return invocations(load) * load.cold_starts * load.gigabytes * load.snap_start
+
+
+def _processor(load: Load) -> float:
+    return (
+        load.sends_over_http * START_CPU
+        + load.queued_starts * (QUEUE_CPU + BATCH_CPU + MESSAGE_CPU)
+        + load.batches * BATCH_CPU
+        + load.batched_starts * MESSAGE_CPU
+        + load.all_checks * CHECK_CPU
+        + load.all_receipts * RECEIPT_CPU
+    )
+
+
+def _processor_share(load: Load) -> float:
+    return min(1.0, load.memory / WHOLE_CPU)
+
+
+def _round_trips(load: Load) -> float:
+    """One to start and one to check; two for a receipt, for queueing, and for what was queued."""
+    one_each = load.sends_over_http + load.all_checks + load.batches
+    return one_each + 2 * load.all_receipts + 4 * load.queued_starts
+
+
+def _sandboxes(load: Load, count: float) -> float:
+    """In use at once at a peak; an hour's quiet is not subtracted."""
+    return max(1.0, PEAK * count * load.gateway_latency / MONTH) if count else 0.0
