@@ -22,8 +22,8 @@ INIT = 1.0
 START_CPU, QUEUE_CPU, CHECK_CPU, RECEIPT_CPU = 0.003, 0.003, 0.002, 0.003
 BATCH_CPU, MESSAGE_CPU = 0.002, 0.0006
 
-# Bytes of log, measured on the same run; tests/infra/test_cost.py measures them again. Those of a check and of a receipt
-# have their metrics with them, which go out as a line for each invocation.
+# Bytes of log, measured on the same run; tests/infra/test_cost.py measures them again. Metrics are a line for each
+# invocation; those of a check and of a receipt are counted with its line.
 SEND_LINE, METRICS_LINE, CHECK_LINE, RECEIPT_LINE = 410, 300, 460, 530
 ACCESS_LINE = 260
 """What the HTTP API writes for each request."""
