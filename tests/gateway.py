@@ -50,6 +50,11 @@ class Gateway:
     async def most_open(self) -> int:
         return int((await self._get("control"))["most_open"])
 
+    async def forget(self) -> None:
+        """What the phones have received."""
+        async with self.http.delete(f"{self.url}/inbox") as answer:
+            assert answer.status == 204
+
     @contextlib.asynccontextmanager
     async def slow(self, seconds: float) -> AsyncIterator[None]:
         """Takes that long for each message, for now."""
