@@ -69,7 +69,7 @@ class EmbeddedAws:
             try:
                 yield cls(endpoint, child)
             finally:
-                await child.stop()
+                await child.kill()  # it keeps nothing, and asked to end it waits for the functions that it runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
