@@ -26,7 +26,7 @@ COMMANDS = {
     "test": Command("pytest", "run the tests; what follows goes to pytest"),
     "check": Command("infra.checks", "check format, style, types, imports and templates"),
     "build": Command("infra.sam", "build what Lambda gets, and check that it works by itself"),
-    "bench": Command("infra.bench", "measure the artefact: cold start, warm calls, memory, cost"),
+    "bench": Command("tests.benchmarks.run", "measure the artefact: cold start, warm calls, memory, cost"),
     "deploy": Command("infra.deploy", "build, and deploy to AWS"),
     "logs": Command("infra.logs", "follow a stack's logs"),
     "doctor": Command("infra.doctor", "check a deployed stack from outside"),

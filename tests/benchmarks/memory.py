@@ -1,0 +1,140 @@
+"""What each memory size costs and how quick it is, with the processor that Lambda gives to it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from infra.local.emulator import EmulatedEnvironment
+from infra.prices import PRICES
+from tests import event_files
+from tests.benchmarks.cpu_share import Share, a_share
+from tests.benchmarks.laboratory import API, SENDER, Laboratory
+from tests.benchmarks.report import Table
+from tests.harness import fresh_number
+
+SIZES = (128, 256, 512, 1024, 1769)
+GATEWAY = 0.3
+"""Seconds that the gateway takes: what a start waits for, and pays for."""
+
+_BATCH = 10
+_LARGE = 1000
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    memory: int
+    first: float
+    """Milliseconds of the first start after INIT: connections and keys are fetched then."""
+    start: float
+    check: float
+    batch: float
+
+    def usd(self, milliseconds: float) -> float:
+        """A million invocations, without the price of a request."""
+        billed = math.ceil(milliseconds) / 1000 * self.memory / 1024
+        return PRICES["lambda_gb_second"].of(billed * _MILLION)
+
+
+async def measure(laboratory: Laboratory, rounds: int) -> Table:
+    """Raises NoShares."""
+    return _table([await _size(laboratory, memory, rounds) for memory in SIZES], rounds)
+
+
+async def peak(laboratory: Laboratory) -> Table:
+    """A batch of a thousand codes in one invocation, and the most memory that the process had."""
+    numbers = [fresh_number().e164 for _ in range(_LARGE)]
+    async with await laboratory.ours(SENDER, memory=128) as sender, await laboratory.ours(API, memory=128) as api:
+        await sender.invoke(event_files.batch(numbers))
+        for _ in range(100):
+            await _start(api)
+        rows = [
+            (f"sender, a batch of {_LARGE:,}", f"{sender.usage().peak / 1e6:.0f}"),
+            ("api, 100 starts", f"{api.usage().peak / 1e6:.0f}"),
+        ]
+    return Table(
+        title="Memory",
+        columns=("function", "peak, MB"),
+        rows=rows,
+        note="The process's peak resident memory as the kernel has it (VmHWM). Under 128 MB is wanted.",
+    )
+
+
+async def _size(laboratory: Laboratory, memory: int, rounds: int) -> Measured:
+    with a_share() as share:
+        async with await laboratory.ours(API, memory=memory) as api:
+            await _limit(api, share, memory, event_files.read("http_health"))
+            first, started = await _timed(api, lambda: _start(api))
+            starts = [await _timed(api, lambda: _start(api)) for _ in range(rounds)]
+            check = event_files.check(started, "000000")
+            checks = [await _timed(api, lambda: api.invoke(check)) for _ in range(rounds)]
+    with a_share() as share:
+        async with await laboratory.ours(SENDER, memory=memory) as sender:
+            await _limit(sender, share, memory, {"Records": []})
+            await sender.invoke(_batch())
+            batches = [await _timed(sender, lambda: sender.invoke(_batch())) for _ in range(rounds)]
+    return Measured(
+        memory=memory,
+        first=first,
+        start=median(milliseconds for milliseconds, _ in starts),
+        check=median(milliseconds for milliseconds, _ in checks),
+        batch=median(milliseconds for milliseconds, _ in batches),
+    )
+
+
+async def _limit(environment: EmulatedEnvironment, share: Share, memory: int, event: Any) -> None:
+    """After INIT, which Lambda gives a whole processor to."""
+    await environment.invoke(event)
+    for pid in (environment.emulator, environment.pid):
+        if pid is not None:
+            share.add(pid)
+    share.limit(memory)
+
+
+async def _timed(environment: EmulatedEnvironment, call: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
+    answer = await call()
+    return environment.invocations()[-1], answer
+
+
+async def _start(api: EmulatedEnvironment) -> str:
+    answer = await api.invoke(event_files.start(fresh_number().e164))
+    return str(json.loads(answer["body"])["id"])
+
+
+def _batch() -> dict[str, Any]:
+    return event_files.batch([fresh_number().e164 for _ in range(_BATCH)])
+
+
+def _table(sizes: list[Measured], rounds: int) -> Table:
+    return Table(
+        title="Memory sizes",
+        columns=(
+            "MB",
+            "first start, ms",
+            "start, ms",
+            "check, ms",
+            f"batch of {_BATCH}, ms",
+            "$ a million starts",
+            "$ a million checks",
+            "$ a million codes in batches",
+        ),
+        rows=[
+            (
+                f"{size.memory:,}",
+                *(f"{milliseconds:.0f}" for milliseconds in (size.first, size.start, size.check, size.batch)),
+                *(f"{size.usd(milliseconds):.2f}" for milliseconds in (size.start, size.check)),
+                f"{size.usd(size.batch) / _BATCH:.2f}",
+            )
+            for size in sizes
+        ],
+        note=(
+            f"Medians of {rounds}, but for the first start of a sandbox. A control group limits the processor to the memory "
+            f"over 1,769 MB, as Lambda does it, once INIT is over, to which Lambda gives a whole one. The gateway takes "
+            f"{GATEWAY:g} s. Dollars are for GB-seconds at the list price of us-east-1."
+        ),
+    )
