@@ -30,6 +30,7 @@ _QUIET = ("aiobotocore", "aiohttp", "asyncio", "aws_lambda_powertools", "boto", 
 """Libraries whose DEBUG lines print request bodies, and INFO lines paths with tokens in them."""
 _NOT_TOLD = ("exception_notes", "function_arn", "function_memory_size")
 """Of Powertools' keys: what a library wrote on an exception, and what each line of a log group has in common."""
+_OF_A_REQUEST = ("caller",)
 _SERVER_ERROR = 500
 
 _SENDS: Mapping[str, str] = {
@@ -131,12 +132,18 @@ def observed(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     def invoke(event: dict[str, Any], context: Any) -> Any:
+        _logger.remove_keys(_OF_A_REQUEST)
         try:
             return named(event, context)
         finally:
             _meter.flush()
 
     return invoke
+
+
+def name_caller(name: str) -> None:
+    """Has all further lines of this invocation say on whose behalf."""
+    _logger.append_keys(caller=name)
 
 
 def journal(event: str, /, **facts: str | float | None) -> None:

@@ -161,6 +161,7 @@ class Harness:
         self.dead_letters = RecordingDeadLetters()
         self.journal = RecordingJournal()
         self.callers: Callers = OneCaller()
+        self.named: list[str] = []
         self.services: dict[str, Service] = {"default": Service(), **services}
         self.table = table
         self.store = DynamoVerificationStore(table, secrets.token_bytes)
@@ -233,7 +234,14 @@ class Harness:
 
     @property
     def app(self) -> Boundary:
-        api = Api(start=self.start, check=self.check, look_up=self.look_up, cancel=self.cancel, callers=self.callers)
+        api = Api(
+            start=self.start,
+            check=self.check,
+            look_up=self.look_up,
+            cancel=self.cancel,
+            callers=self.callers,
+            name_caller=self.named.append,
+        )
         return create_app(api, self.journal)
 
     def change_service(self, **changes: Any) -> None:

@@ -14,7 +14,7 @@ from functions.runtime import Connections, Runtime, wall_clock
 from functions.settings import ApiSettings, api_settings
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.secrets_manager import CachedSecret, SecretCallers
-from functions.telemetry import configure, journal, observed
+from functions.telemetry import configure, journal, name_caller, observed
 from functions.usecases.check import CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.once import Once
@@ -55,6 +55,7 @@ async def build(settings: ApiSettings, clients: Clients, connections: Connection
         callers=SecretCallers(
             CachedSecret(parts.secrets_client, settings.callers_secret, wall_clock, fresh_for=CALLERS_FRESH_FOR)
         ),
+        name_caller=name_caller,
     )
     return create_app(api, journal)
 

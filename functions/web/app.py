@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -37,10 +38,13 @@ class Api:
     look_up: LookUpVerification
     cancel: CancelVerification
     callers: Callers
+    name_caller: Callable[[str], None] = field(repr=False)
+    """Told who calls, before anything is done for them: it is for the log."""
 
     async def admit(self, request: Request) -> None:
         if request.scope["path"] != HEALTH:  # request.url would also parse what the client wrote around the path
             request.state.caller = await authenticate(request.headers, self.callers)
+            self.name_caller(request.state.caller)
 
     async def start_verification(self, request: Request) -> Response:
         body = await read(request, StartBody)

@@ -42,7 +42,7 @@ def _table(inits: Mapping[str, list[float]]) -> Table:
             for name, each in inits.items()
         ],
         note=(
-            f"{len(inits['bare'])} sandboxes of each, in turns. The bare function imports mangum and aiobotocore and opens "
-            f"a DynamoDB client, from the same slimmed and compiled folder. At most {MOST} is wanted."
+            f"{len(inits['bare'])} sandboxes of each, in turns. The bare function imports mangum and aiobotocore and "
+            f"opens a DynamoDB client, from the same slimmed and compiled folder. At most {MOST} is wanted."
         ),
     )

@@ -133,8 +133,8 @@ def _table(sizes: list[Measured], rounds: int) -> Table:
             for size in sizes
         ],
         note=(
-            f"Medians of {rounds}, but for the first start of a sandbox. A control group limits the processor to the memory "
-            f"over 1,769 MB, as Lambda does it, once INIT is over, to which Lambda gives a whole one. The gateway takes "
-            f"{GATEWAY:g} s. Dollars are for GB-seconds at the list price of us-east-1."
+            f"Medians of {rounds}, but for the first start of a sandbox. A control group limits the processor to "
+            f"memory over 1,769 MB, as Lambda does, once INIT is over, which Lambda gives a whole one. The gateway "
+            f"takes {GATEWAY:g} s. Dollars are for GB-seconds at the list price of us-east-1."
         ),
     )

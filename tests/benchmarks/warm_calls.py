@@ -83,8 +83,8 @@ def _table(ours: list[float], bare: list[float]) -> Table:
         ],
         note=(
             f"{len(starts)} of each, in turns, in two sandboxes; durations from event to answer, by the runtime's own "
-            "account. A gateway without latency, the embedded AWS on the same machine. The bare function makes the very "
-            "requests that ours was overheard making."
+            "account. A gateway without latency, the embedded AWS on the same machine. The bare function makes the "
+            "very requests that ours was overheard making."
         ),
     )
 

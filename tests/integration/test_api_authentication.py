@@ -194,3 +194,16 @@ async def test_whoever_knows_the_callers_is_shown_a_digest_and_never_the_key(clo
     await call(closed.app, *CALLS[2])
 
     assert digests.asked == [digest_key(API_KEY)]
+
+
+async def test_who_calls_is_told_to_the_log_before_anything_is_done_for_them(closed: Harness) -> None:
+    response = await call(closed.app, "GET", CALLS[2][1])
+
+    assert response.status == 500  # the store was touched
+    assert closed.named == ["tester"]
+
+
+async def test_whoever_is_refused_has_no_name(closed: Harness) -> None:
+    await call(closed.app, "GET", CALLS[2][1], key="wrong")
+
+    assert closed.named == []

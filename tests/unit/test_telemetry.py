@@ -6,7 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from functions import telemetry
-from functions.telemetry import METRICS, NAMESPACE, configure, journal, observed
+from functions.telemetry import METRICS, NAMESPACE, configure, journal, name_caller, observed
 
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR]
 LIBRARIES = ["botocore.endpoint", "aiobotocore.httpchecksum", "aiohttp.access", "mangum.http", "asyncio", "urllib3"]
@@ -34,6 +34,8 @@ def _logging_as_before() -> Iterator[None]:
     levels = {logger: logger.level for logger in loggers()}
     root.handlers.clear()
     telemetry._logger.remove_keys(["cold_start", "function_name", "function_request_id"])
+    with redirect_stdout(io.StringIO()):
+        telemetry._meter.flush()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -245,6 +247,21 @@ def test_a_librarys_line_names_the_request_too() -> None:
     (line,) = logged(lambda: invoke(lambda: logging.getLogger("botocore.retries").warning("again")))
 
     assert (line["message"], line["function_request_id"]) == ("again", Context().aws_request_id)
+
+
+def test_the_lines_of_an_invocation_name_its_caller_and_those_of_the_next_do_not() -> None:
+    def work() -> None:
+        name_caller("checkout")
+        journal("send")
+
+    def both() -> None:
+        invoke(work)
+        invoke(lambda: journal("send"))
+
+    first, second = logged(both)
+
+    assert first["caller"] == "checkout"
+    assert "caller" not in second
 
 
 def test_an_event_is_not_logged_though_the_environment_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,229 @@
+"""What the functions ask of AWS, recorded while they do all that they do, and held to their roles (API-7).
+
+Every call is granted, and every grant is called: but for those that AWS Lambda uses itself, to hand out the queue's
+messages and to write logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
+from infra.local.event_source import as_record
+from infra.local.execution_environment import ExecutionEnvironment
+from infra.local.http_front import serve
+from tests.dropping_proxy import DroppingProxy, Request
+from tests.gateway import Gateway
+from tests.harness import another, fresh_number
+from tests.lambda_events import ALL_DONE, API, RECEIPTS, SENDER, body_of, http_event, running
+from tests.roles import Call, rights_of
+
+PATH = "/v1/verifications"
+SERVICES = "[default]\n[eager]\ncooldown = 0\nlimits = []\n"
+"""A service in which a number may be sent to again at once."""
+FUNCTIONS = {API: "ApiFunction", SENDER: "SenderFunction", RECEIPTS: "ReceiptsFunction"}
+LAMBDAS_OWN = {
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+}
+
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values())
+
+
+@dataclass(slots=True)
+class Deployment:
+    """The three functions, each behind a proxy that writes down what it asks of AWS."""
+
+    resources: Resources
+    gateway: Gateway
+    environment: dict[str, str]
+    stack: AsyncExitStack
+    sqs: Any
+    proxies: dict[str, DroppingProxy] = field(default_factory=dict)
+    started: dict[str, ExecutionEnvironment] = field(default_factory=dict)
+
+    async def start(self, module: str, *, limit: float = 15.0, **more: str) -> ExecutionEnvironment:
+        if module not in self.proxies:
+            self.proxies[module] = await self.stack.enter_async_context(
+                DroppingProxy.start(self.resources.endpoint, lose=())
+            )
+        environment = {**self.environment, "AWS_ENDPOINT_URL": self.proxies[module].url, **more}
+        return await self.stack.enter_async_context(running(module, environment, limit=limit))
+
+    async def ask(self, method: str, path: str, body: Any = None, *, status: int, **headers: str) -> Any:
+        """The API's answer, which has this status."""
+        answer = await self.started[API].invoke(http_event(method, path, body, **headers))
+        assert answer["statusCode"] == status, answer["body"]
+        return body_of(answer)
+
+    async def queue(self, *bodies: dict[str, Any] | str) -> dict[str, Any]:
+        """The event with these messages and those that wait."""
+        for body in bodies:
+            text = body if isinstance(body, str) else json.dumps(body)
+            await self.sqs.send_message(QueueUrl=self.resources.queue_url, MessageBody=text)
+        answer = await self.sqs.receive_message(
+            QueueUrl=self.resources.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+        )
+        return {"Records": [as_record(message, "arn:aws:sqs:eu-central-1:0:queue") for message in answer["Messages"]]}
+
+    def calls(self, module: str) -> set[Call]:
+        return {call for request in self.proxies[module].requests for call in _calls(request, self.resources)}
+
+
+@pytest.fixture(scope="module")
+async def recorded(
+    aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Mapping[str, set[Call]]]:
+    """By function, what it asked for in the course of all that it does."""
+    resources = await create_resources(aws.endpoint, visibility_timeout=90, prefix="recorded")
+    services = tmp_path_factory.mktemp("recorded") / "services.toml"
+    services.write_text(SERVICES, encoding="utf-8")
+    async with AsyncExitStack() as stack:
+        deployment = await _deploy(stack, resources, services)
+        await _verify(deployment)
+        await _repeat_with_idempotency_keys(deployment)
+        await _send_what_is_queued(deployment)
+        await _fail_to_send(deployment)
+        yield {function: deployment.calls(module) for module, function in FUNCTIONS.items()}
+
+
+async def _deploy(stack: AsyncExitStack, resources: Resources, services: Path) -> Deployment:
+    gateway = await stack.enter_async_context(Gateway.start(resources.yunpian_apikey, status_push_delay=0.01))
+    sqs = await stack.enter_async_context(aws_client("sqs", resources.endpoint))
+    environment = {**resources.environment(), "YUNPIAN_URL": gateway.url, "SERVICES_FILE": str(services)}
+    deployment = Deployment(resources, gateway, environment, stack, sqs)
+    deployment.started[RECEIPTS] = await deployment.start(RECEIPTS)
+    url = await stack.enter_async_context(serve({"/v1/receipts": deployment.started[RECEIPTS]}))
+    deployment.started[API] = await deployment.start(API, RECEIPTS_URL=url)
+    deployment.started[SENDER] = await deployment.start(SENDER, RECEIPTS_URL=url)
+    return deployment
+
+
+async def _verify(deployment: Deployment) -> None:
+    """Started, refused, sent again, delivered, checked, shown, cancelled."""
+    number, other = fresh_number(), fresh_number()
+    begun = await deployment.ask("POST", PATH, {"to": number.e164}, status=201)
+    await deployment.ask("POST", PATH, {"to": number.e164}, status=429)
+    await _delivered(deployment, begun["id"])
+    code = await deployment.gateway.code_for(number)
+    for guess, headers in (
+        (another(code), {}),
+        (code, {"idempotency-key": "check"}),
+        (code, {"idempotency-key": "check"}),
+    ):
+        await deployment.ask("POST", f"{PATH}/{begun['id']}/check", {"code": guess}, status=200, **headers)
+    for code in ("246802", "135791"):  # the caller's own, and another in its place
+        own = await deployment.ask("POST", PATH, {"to": other.e164, "service": "eager", "code": code}, status=201)
+    await deployment.ask("GET", f"{PATH}/{own['id']}", status=200)
+    await deployment.ask("DELETE", f"{PATH}/{own['id']}", status=200)
+    await deployment.ask("GET", PATH + "/vfy_k1_none", status=404)
+    await deployment.ask("GET", "/v1/health", status=200)
+    await deployment.ask("POST", PATH, {"to": number.e164}, status=401, authorization="Bearer other")
+
+
+async def _delivered(deployment: Deployment, verification: str) -> None:
+    """Waits until the gateway's receipt is in the record."""
+    async with asyncio.timeout(10):
+        while (await deployment.ask("GET", f"{PATH}/{verification}", status=200))["delivery"]["status"] != "delivered":  # noqa: ASYNC110 (the push comes from another process)
+            await asyncio.sleep(0.05)
+
+
+async def _repeat_with_idempotency_keys(deployment: Deployment) -> None:
+    number = fresh_number().e164
+    for _ in range(2):
+        await deployment.ask("POST", PATH, {"to": number}, status=201, **{"idempotency-key": "one"})
+    for _ in range(2):  # a refusal is not kept
+        await deployment.ask("POST", PATH, {"to": number}, status=429, **{"idempotency-key": "two"})
+
+
+async def _send_what_is_queued(deployment: Deployment) -> None:
+    """New numbers together, one alone, one that is known, one that the API left to the sender, copies, poison."""
+    sender, known = deployment.started[SENDER], fresh_number().e164
+    await deployment.ask("POST", PATH, {"to": fresh_number().e164}, status=202, prefer="respond-async")
+    assert await sender.invoke(await deployment.queue({"to": known, "service": "eager"})) == ALL_DONE
+    again = {"to": known, "service": "eager"}
+    batch = await deployment.queue(*({"to": fresh_number().e164} for _ in range(4)), again, "poison", {"to": "+49"})
+    for _ in range(2):
+        assert await sender.invoke(batch) == ALL_DONE
+    await sender.invoke(await deployment.queue({"to": fresh_number().e164, "send_by": 1}))
+
+
+async def _fail_to_send(deployment: Deployment) -> None:
+    """A gateway that takes nothing, for the API and for the sender; and an invocation too short to begin."""
+    async with deployment.gateway.busy(100):
+        await deployment.ask("POST", PATH, {"to": fresh_number().e164}, status=503)
+        failing = await deployment.queue(*({"to": fresh_number().e164} for _ in range(3)))
+        assert len((await deployment.started[SENDER].invoke(failing))["batchItemFailures"]) == 3
+    short_of_time = await deployment.start(SENDER, limit=10)
+    event = await deployment.queue({"to": fresh_number().e164})
+    assert len((await short_of_time.invoke(event))["batchItemFailures"]) == 1
+
+
+@each_function
+def test_what_a_function_calls_its_role_grants(function: str, recorded: Mapping[str, set[Call]]) -> None:
+    rights = rights_of(function)
+
+    assert recorded[function]
+    assert {call for call in recorded[function] if not any(call.is_allowed_by(right) for right in rights)} == set()
+
+
+@each_function
+def test_what_a_role_grants_its_function_or_lambda_itself_calls(
+    function: str, recorded: Mapping[str, set[Call]]
+) -> None:
+    granted = {right for right in rights_of(function) if right.action not in LAMBDAS_OWN}
+
+    assert {right for right in granted if not any(call.is_allowed_by(right) for call in recorded[function])} == set()
+
+
+def _calls(request: Request, resources: Resources) -> Iterator[Call]:
+    """What a request needs the right to."""
+    body = request.body
+    match request.service, request.operation:
+        case "DynamoDB_20120810", "BatchExecuteStatement":
+            for statement in body["Statements"]:
+                yield _insertion(statement, resources)
+        case "DynamoDB_20120810", operation:
+            item = body["Item"] if operation == "PutItem" else body["Key"]
+            assert body["TableName"] == resources.table
+            yield Call(f"dynamodb:{operation}", "Storage.Outputs.TableArn", item["pk"]["S"])
+        case "AmazonSQS", operation:
+            yield Call(f"sqs:{operation.removesuffix('Batch')}", _queue(body["QueueUrl"], resources))
+        case "secretsmanager", operation:
+            yield Call(f"secretsmanager:{operation}", _secret(body["SecretId"], resources))
+        case other:
+            raise AssertionError(f"nobody knows what right this needs: {other}")
+
+
+def _insertion(statement: Mapping[str, Any], resources: Resources) -> Call:
+    into = re.match(r'INSERT INTO "(.+?)" VALUE', statement["Statement"])
+    assert into is not None
+    assert into.group(1) == resources.table
+    place = re.findall(r"'(\w+)':\?", statement["Statement"]).index("pk")
+    return Call("dynamodb:PartiQLInsert", "Storage.Outputs.TableArn", statement["Parameters"][place]["S"])
+
+
+def _queue(url: str, resources: Resources) -> str:
+    queues = {resources.queue_url: "QueueArn", resources.dead_letter_queue_url: "DeadLetterQueueArn"}
+    return f"Messaging.Outputs.{queues[url]}"
+
+
+def _secret(name: str, resources: Resources) -> str:
+    secrets = {
+        resources.keys_secret: "KeysSecretArn",
+        resources.callers_secret: "CallersSecretArn",
+        resources.yunpian_secret: "YunpianSecretArn",
+    }
+    return f"Storage.Outputs.{secrets[name]}"
