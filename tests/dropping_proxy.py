@@ -23,6 +23,8 @@ _NOT_PASSED_ON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    service: str
+    """As AWS names it to itself: DynamoDB_20120810, AmazonSQS, secretsmanager."""
     operation: str
     body: Mapping[str, Any]
     call: str
@@ -74,8 +76,10 @@ class DroppingProxy:
             request.method, self.upstream + request.path_qs, data=raw, headers=_passed_on(request.headers)
         ) as answer:
             body = await answer.read()
+        service, _, operation = request.headers["x-amz-target"].rpartition(".")
         asked = Request(
-            operation=request.headers["x-amz-target"].rpartition(".")[2],
+            service=service,
+            operation=operation,
             body=json.loads(raw),
             call=request.headers["amz-sdk-invocation-id"],
             status=answer.status,

@@ -1,0 +1,149 @@
+"""The functions' roles: one each, with what is needed and no more. That it is needed, test_recorded_calls.py shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra.template import TEMPLATE, functions, nested, read
+from tests.roles import Call, Right, rights_in, rights_of
+
+MAIN = read()
+FUNCTIONS = [function.name for function in functions(MAIN)]
+ALL = {path.name: read(path) for path in (TEMPLATE, *nested(MAIN))}
+CONDITIONS = list(MAIN["Conditions"])
+
+TABLE = "Storage.Outputs.TableArn"
+KEYS = "Storage.Outputs.KeysSecretArn"
+CALLERS = "Storage.Outputs.CallersSecretArn"
+YUNPIAN = "Storage.Outputs.YunpianSecretArn"
+QUEUE = "Messaging.Outputs.QueueArn"
+DEAD_LETTERS = "Messaging.Outputs.DeadLetterQueueArn"
+VERIFICATIONS, ANSWERS = "v#*", "a#*"
+
+RIGHTS = {
+    "ApiFunction": {
+        Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:UpdateItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PutItem", TABLE, ANSWERS),
+        Right("dynamodb:UpdateItem", TABLE, ANSWERS),
+        Right("dynamodb:DeleteItem", TABLE, ANSWERS),
+        Right("secretsmanager:GetSecretValue", KEYS),
+        Right("secretsmanager:GetSecretValue", CALLERS),
+        Right("secretsmanager:GetSecretValue", YUNPIAN),
+        Right("sqs:SendMessage", QUEUE),
+        Right("logs:CreateLogStream", "ApiLogs.Arn"),
+        Right("logs:PutLogEvents", "ApiLogs.Arn"),
+    },
+    "SenderFunction": {
+        Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PartiQLInsert", TABLE, VERIFICATIONS),
+        Right("secretsmanager:GetSecretValue", KEYS),
+        Right("secretsmanager:GetSecretValue", YUNPIAN),
+        Right("sqs:ReceiveMessage", QUEUE),
+        Right("sqs:DeleteMessage", QUEUE),
+        Right("sqs:GetQueueAttributes", QUEUE),
+        Right("sqs:ChangeMessageVisibility", QUEUE),
+        Right("sqs:SendMessage", DEAD_LETTERS),
+        Right("logs:CreateLogStream", "SenderLogs.Arn"),
+        Right("logs:PutLogEvents", "SenderLogs.Arn"),
+    },
+    "ReceiptsFunction": {
+        Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
+        Right("secretsmanager:GetSecretValue", YUNPIAN),
+        Right("logs:CreateLogStream", "ReceiptsLogs.Arn"),
+        Right("logs:PutLogEvents", "ReceiptsLogs.Arn"),
+    },
+}
+
+WITH_A_KEY_OF_ONES_OWN = {
+    # To send to an encrypted queue takes a new data key, and a look at the one that SQS keeps.
+    "ApiFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")}
+    | {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
+    "SenderFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")}
+    | {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
+    "ReceiptsFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")},
+}
+
+each_function = pytest.mark.parametrize("function", FUNCTIONS)
+
+
+@each_function
+def test_each_function_may_do_what_it_needs_and_nothing_else(function: str) -> None:
+    assert rights_of(function) == RIGHTS[function]
+
+
+@each_function
+def test_a_key_of_ones_own_may_be_used_through_the_services_that_it_encrypts_for(function: str) -> None:
+    more = rights_of(function, when=["OwnKey"]) - RIGHTS[function]
+
+    assert more == {Right(action, "KmsKeyArn", service) for action, service in WITH_A_KEY_OF_ONES_OWN[function]}
+
+
+@each_function
+def test_traces_may_be_written_where_they_are_switched_on(function: str) -> None:
+    more = rights_of(function, when=["Traced"]) - RIGHTS[function]
+
+    assert more == {Right("xray:PutTraceSegments", "*"), Right("xray:PutTelemetryRecords", "*")}
+
+
+def test_no_action_is_a_wildcard_and_no_resource_but_that_of_x_ray_which_has_none() -> None:
+    roles = [role for template in ALL.values() for role in _roles(template).values()]
+    granted = {right for role in roles for right in rights_in(role, when=CONDITIONS)}
+
+    assert granted
+    assert {right for right in granted if "*" in right.action} == set()
+    assert {right.action.partition(":")[0] for right in granted if "*" in right.resource} == {"xray"}
+
+
+def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
+    granted = {right for function in FUNCTIONS for right in rights_of(function, when=CONDITIONS)}
+
+    assert {right.only for right in granted if right.action.startswith("dynamodb:")} == {VERIFICATIONS, ANSWERS}
+
+
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("ApiFunction", Call("dynamodb:GetItem", TABLE, "a#key")),
+        ("ApiFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
+        ("ApiFunction", Call("dynamodb:PutItem", TABLE, "x#key")),
+        ("ApiFunction", Call("dynamodb:PutItem", TABLE)),
+        ("ApiFunction", Call("dynamodb:Scan", TABLE)),
+        ("ApiFunction", Call("dynamodb:PartiQLSelect", TABLE, "v#key")),
+        ("ApiFunction", Call("sqs:SendMessage", DEAD_LETTERS)),
+        ("ApiFunction", Call("sqs:ReceiveMessage", QUEUE)),
+        ("SenderFunction", Call("dynamodb:PutItem", TABLE, "a#key")),
+        ("SenderFunction", Call("dynamodb:PartiQLInsert", TABLE, "a#key")),
+        ("SenderFunction", Call("dynamodb:UpdateItem", TABLE, "v#key")),
+        ("SenderFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
+        ("SenderFunction", Call("secretsmanager:GetSecretValue", CALLERS)),
+        ("SenderFunction", Call("sqs:SendMessage", QUEUE)),
+        ("ReceiptsFunction", Call("dynamodb:PutItem", TABLE, "a#key")),
+        ("ReceiptsFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
+        ("ReceiptsFunction", Call("dynamodb:UpdateItem", TABLE, "v#key")),
+        ("ReceiptsFunction", Call("secretsmanager:GetSecretValue", KEYS)),
+        ("ReceiptsFunction", Call("sqs:SendMessage", QUEUE)),
+    ],
+    ids=lambda part: part if isinstance(part, str) else f"{part.action} {part.resource} {part.key}",
+)
+def test_what_is_not_its_business_a_function_may_not_do(function: str, call: Call) -> None:
+    assert not any(call.is_allowed_by(right) for right in rights_of(function, when=CONDITIONS))
+
+
+def test_no_right_comes_from_elsewhere() -> None:
+    roles = [MAIN["Resources"][name]["Properties"]["Role"]["Fn::GetAtt"][0] for name in FUNCTIONS]
+    own = [MAIN["Resources"][name]["Properties"] for name in FUNCTIONS]
+
+    assert len(set(roles)) == len(FUNCTIONS)
+    assert sorted(roles) == sorted(name for template in ALL.values() for name in _roles(template))
+    assert all("ManagedPolicyArns" not in role["Properties"] for role in _roles(MAIN).values())
+    assert all("Policies" not in properties for properties in own)
+
+
+def _roles(template: dict[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in template["Resources"].items() if each["Type"] == "AWS::IAM::Role"}
