@@ -6,6 +6,7 @@ prints {"url": …} when it is ready and ends on TERM. It is cheap enough to hol
 stands beside the functions whose speed is measured.
 
     POST   /v2/sms/single_send.json     Yunpian's API
+    POST   /v2/user/get.json            the account, without a send
     GET    /inbox.json[?to=%2B49…]      what the phones have received
     GET    /inbox/count.json            {"messages", "numbers", "max_per_number"}
     DELETE /inbox                       forgets it, and what was asked

@@ -54,6 +54,7 @@ class Gateway:
     def application(self, status_push_delay: float) -> web.Application:
         app = web.Application()
         app.router.add_post("/v2/sms/single_send.json", self._single_send)
+        app.router.add_post("/v2/user/get.json", self._account)
         app.router.add_get("/inbox.json", self._inbox)
         app.router.add_get("/inbox/count.json", self._count)
         app.router.add_delete("/inbox", self._clear)
@@ -71,8 +72,7 @@ class Gateway:
         return app
 
     async def _single_send(self, request: web.Request) -> web.Response:
-        # aiohttp's own form parser costs a multiple of this.
-        form = dict(parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True))
+        form = await _form(request)
         asked = Asked(form.get("mobile", ""), form.get("uid"), _now())
         self._asked.append(asked)
         step = self._faults.next()
@@ -129,6 +129,12 @@ class Gateway:
         if sum(age < _HOUR for age in ages) >= caps.hourly:
             raise yunpian.Refused(yunpian.HOURLY_CAP)
 
+    async def _account(self, request: web.Request) -> web.Response:
+        try:
+            return _json(yunpian.account(await _form(request), self._apikey))
+        except yunpian.Refused as refusal:
+            return _json(yunpian.refused(refusal.code, refusal.detail), status=400)
+
     async def _inbox(self, request: web.Request) -> web.Response:
         asked_for = request.query.get("to")
         if asked_for is None:
@@ -171,6 +177,11 @@ class Gateway:
 
 def _now() -> float:
     return time.time()  # noqa: TID251 (the gateway is another system, with a clock of its own)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    # aiohttp's own form parser costs a multiple of this.
+    return dict(parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True))
 
 
 def _json(content: Any, *, status: int = 200) -> web.Response:

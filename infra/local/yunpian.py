@@ -108,6 +108,24 @@ def report(submission: Submission, sid: int, at: float) -> dict[str, Any]:
     }
 
 
+def account(form: Mapping[str, str], apikey: str) -> dict[str, Any]:
+    """What user/get.json tells of the account. Raises Refused."""
+    if form.get("apikey", "") != apikey:
+        raise Refused(BAD_APIKEY, "请检查apikey是否正确")
+    return {
+        "nick": "salvo",
+        "gmt_created": "2012-09-11 15:14:00",
+        "mobile": "13800000000",
+        "email": "salvo@example.com",
+        "ip_whitelist": None,
+        "api_version": "v2",
+        "balance": 1000,
+        "alarm_balance": 100,
+        "emergency_contact": None,
+        "emergency_mobile": None,
+    }
+
+
 def segments(text: str) -> int:
     return 1 if len(text) <= _SINGLE else ceil(len(text) / _PART)
 

@@ -136,6 +136,21 @@ def test_long_texts_cost_several_messages(length: int, count: int) -> None:
     assert segments("x" * length) == count
 
 
+async def test_the_account_is_told_to_whoever_has_its_key_and_nothing_is_sent(sender: Sender) -> None:
+    async with sender.http.post(f"{sender.url}/v2/user/get.json", data={"apikey": APIKEY}) as answer:
+        account = await answer.json()
+
+    assert (answer.status, account["balance"], "code" in account) == (200, 1000, False)
+    assert await sender.get("/control/requests.json") == []
+
+
+async def test_the_account_is_refused_to_another_key(sender: Sender) -> None:
+    async with sender.http.post(f"{sender.url}/v2/user/get.json", data={"apikey": "1" * 32}) as answer:
+        refusal = await answer.json()
+
+    assert (answer.status, refusal["code"]) == (400, -1)
+
+
 async def test_the_price_follows_the_length(sender: Sender) -> None:
     _, body = await sender.send(text="x" * 71)
 
