@@ -1,0 +1,42 @@
+"""What hands the queue's messages to the sender."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.deployed import ALIAS
+from infra.doctor.finding import Finding, fail, ok
+from infra.doctor.subject import Subject
+
+_ABOUT = "event source"
+
+
+async def check_event_source(subject: Subject) -> list[Finding]:
+    mapping = subject.stack.id_of("SenderFunctionQueued")
+    async with subject.aws.client("lambda") as functions:
+        found = await functions.get_event_source_mapping(UUID=mapping)
+    wrong = list(_faults(found))
+    if wrong:
+        return [fail(_ABOUT, "; ".join(wrong), "./salvo deploy")]
+    return [
+        ok(_ABOUT, f"{found['State']}, at most {most_senders(found)} senders at once, failures given back one by one")
+    ]
+
+
+def most_senders(mapping: dict[str, Any]) -> int | None:
+    """How many may run at once; None where that is not limited."""
+    most: int | None = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
+    return most
+
+
+def _faults(mapping: dict[str, Any]) -> list[str]:
+    faults = []
+    if mapping["State"] not in {"Enabled", "Enabling", "Updating"}:
+        faults.append(f"is {mapping['State']}: nothing of the queue is sent")
+    if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", ()):
+        faults.append("one failure sends a whole batch again")
+    if most_senders(mapping) is None:
+        faults.append("the number of senders is not limited")
+    if not mapping["FunctionArn"].endswith(f":{ALIAS}"):
+        faults.append(f"invokes no alias {ALIAS}, so that a rollback does not reach it")
+    return faults

@@ -1,0 +1,50 @@
+"""The secrets: there, and of the shape that the functions need. Nothing of what is in them is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from functions.stores.secrets_manager import CachedSecret, parse_keyring
+from functions.usecases.ports import KeysUnavailable
+from infra.doctor.finding import Finding, fail, ok, warn
+from infra.doctor.subject import Subject
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+async def check_keyring(subject: Subject) -> list[Finding]:
+    name = subject.stack.output("KeysSecretName")
+    async with subject.aws.client("secretsmanager") as client:
+        try:
+            ring = parse_keyring(await read_secret(client, name), name)
+        except KeysUnavailable as error:
+            return [fail("keys", str(error), "no code can be made or checked: put its last good version back")]
+    return [ok("keys", f"{len(ring.peppers)} of them, {ring.current} makes new codes")]
+
+
+async def check_callers(subject: Subject) -> list[Finding]:
+    name = subject.stack.output("CallersSecretName")
+    make = f"AWS_DEFAULT_REGION={subject.aws.region} ./salvo key checkout --secret {name}"
+    async with subject.aws.client("secretsmanager") as client:
+        try:
+            callers = await read_secret(client, name)
+        except KeysUnavailable as error:
+            return [fail("callers", str(error), make)]
+    good = [digest for digest, caller in callers.items() if _is_caller(digest, caller)]
+    if not good:
+        return [fail("callers", "nobody may call the API", make)]
+    if len(good) < len(callers):
+        wrong = len(callers) - len(good)
+        return [warn("callers", f"{wrong} of {len(callers)} entries are no key's", f"mend them in the secret {name}")]
+    return [ok("callers", f"{len(good)} keys")]
+
+
+async def read_secret(client: Any, name: str) -> Mapping[str, Any]:
+    """As the functions read it. Raises KeysUnavailable, with nothing of its content."""
+    return await CachedSecret(client, name, clock=lambda: 0).value(newer_than=-1)
+
+
+def _is_caller(digest: str, caller: object) -> bool:
+    return bool(_DIGEST.fullmatch(digest)) and isinstance(caller, dict) and isinstance(caller.get("name"), str)

@@ -1,0 +1,27 @@
+"""What is examined, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from infra.aws import Aws
+from infra.deployed import Deployed
+from infra.doctor.finding import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    aws: Aws
+    stack: Deployed
+    http: aiohttp.ClientSession
+    api: str
+    """Where the API answers, without a slash at the end."""
+    now: Callable[[], float]
+    """This machine's clock."""
+
+
+Check = Callable[[Subject], Awaitable[list[Finding]]]
+"""Looks and changes nothing. Raises NotDeployed, and AWS's errors."""

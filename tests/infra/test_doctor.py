@@ -1,0 +1,389 @@
+"""./salvo doctor on the real template, deployed to the embedded AWS: all is well, and then one thing is not."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from infra.deploy import Order, deploy
+from infra.deployed import Deployed
+from infra.doctor import alarms, api, concurrency, event_source, functions, keys, providers, queues, storage
+from infra.doctor.command import CHECKS, examine, look
+from infra.doctor.finding import Finding, Level
+from infra.doctor.subject import Check, Subject
+from infra.environments import ROOT
+from infra.local.faults import Faults
+from infra.local.gateway_app import Gateway
+from tests.examined import base_url, now, served_api, with_stack
+from tests.stub_stack import STACK, StubStack, embedded
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Ward:
+    """A deployed stack in good health, an API and a gateway."""
+
+    cloud: StubStack
+    stack: Deployed
+    apikey: str
+
+    def client(self, service: str) -> Any:
+        return self.cloud.aws.client(service)
+
+    async def put(self, output: str, value: object) -> None:
+        async with self.client("secretsmanager") as secretsmanager:
+            text = value if isinstance(value, str) else json.dumps(value)
+            await secretsmanager.put_secret_value(SecretId=self.stack.outputs[output], SecretString=text)
+
+    async def heal(self) -> None:
+        """Undoes what a test may have done to the secrets."""
+        await self.put("KeysSecretName", {"pepper": "k1", "index": "k1", "k1": secrets.token_hex(32)})
+        await self.put("CallersSecretName", {hashlib.sha256(b"key").hexdigest(): {"name": "checkout"}})
+        await self.put("YunpianSecretName", {"apikey": self.apikey, "receipt_token": secrets.token_urlsafe(32)})
+
+
+@pytest.fixture(scope="module")
+async def ward(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ward]:
+    apikey = secrets.token_hex(16)
+    gateway = TestServer(Gateway(apikey, Faults()).application(0.0))
+    async with embedded(tmp_path_factory.mktemp("ward")) as cloud, gateway:
+        parameters = {"YunpianUrl": base_url(gateway), "AlarmEmail": "on-call@example.com"}
+        order = Order(stack=STACK, parameters=parameters, confirmed=True)
+        deployed = await deploy(cloud.aws, order, build=lambda: None, run=cloud.run)
+        await cloud.close_gaps()
+        yield Ward(cloud, deployed, apikey)
+
+
+@pytest.fixture
+async def salvo(ward: Ward) -> AsyncIterator[Subject]:
+    await ward.heal()
+    async with aiohttp.ClientSession() as http, served_api() as api_server:
+        yield Subject(aws=ward.cloud.aws, stack=ward.stack, http=http, api=api_server.url, now=now)
+
+
+async def test_of_a_stack_in_good_health_every_check_says_ok(salvo: Subject, ward: Ward) -> None:
+    findings = await examine(ward.cloud.aws, STACK, api_url=salvo.api)
+
+    assert [finding for finding in findings if finding.level is not Level.OK] == []
+    assert len(findings) > len(CHECKS)
+
+
+async def test_no_secret_is_told(salvo: Subject, ward: Ward) -> None:
+    told = repr(await examine(ward.cloud.aws, STACK, api_url=salvo.api))
+
+    async with ward.client("secretsmanager") as client:
+        for output in ("KeysSecretName", "CallersSecretName", "YunpianSecretName"):
+            value = json.loads((await client.get_secret_value(SecretId=ward.stack.outputs[output]))["SecretString"])
+            long = [text for text in (*value, *value.values()) if isinstance(text, str) and len(text) > 20]
+            assert long
+            assert not [text for text in long if text in told]
+
+
+async def test_the_command_prints_tables_and_its_exit_code_tells(salvo: Subject, ward: Ward) -> None:
+    code, told, said = await _command(ward, "--api", salvo.api)
+    await ward.put("CallersSecretName", {})
+    worse, told_worse, _ = await _command(ward, "--api", salvo.api)
+
+    assert (code, said) == (0, "")
+    assert "service default" in told
+    assert "0 failures" in told
+    assert worse == 1
+    assert "nobody may call the API" in told_worse
+
+
+async def test_the_command_prints_json_for_machines(salvo: Subject, ward: Ward) -> None:
+    _, told, _ = await _command(ward, "--api", salvo.api, "--json")
+
+    report = json.loads(told)
+    assert {finding["level"] for finding in report["findings"]} == {"ok"}
+    assert {control["verdict"] for control in report["services"]["default"]} == {"pass", "yours to do"}
+
+
+async def test_a_stack_that_is_not_there_is_a_sentence(ward: Ward) -> None:
+    code, told, said = await _command(ward, "--stack-name", "nowhere")
+
+    assert (code, told) == (1, "")
+    assert said == "salvo: there is no stack nowhere in eu-central-1: `./salvo deploy` makes it\n"
+
+
+async def test_a_clock_that_is_not_awss_is_a_warning(salvo: Subject) -> None:
+    (right,) = await api.check_clock(salvo)
+    (wrong,) = await api.check_clock(dataclasses.replace(salvo, now=lambda: now() + 30))
+
+    assert (right.level, wrong.level) == (Level.OK, Level.WARN)
+    assert wrong.found.endswith("s ahead")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["no JSON", [], {}, {"pepper": "k1", "index": "k1"}, {"pepper": "k1", "index": "k1", "k1": "short"}],
+)
+async def test_keys_that_no_function_could_use_fail(salvo: Subject, ward: Ward, value: object) -> None:
+    await ward.put("KeysSecretName", value)
+
+    (finding,) = await keys.check_keyring(salvo)
+
+    assert finding.level is Level.FAIL
+
+
+async def test_without_a_caller_there_is_a_command_that_makes_one(salvo: Subject, ward: Ward) -> None:
+    await ward.put("CallersSecretName", {})
+
+    (finding,) = await keys.check_callers(salvo)
+
+    assert finding.level is Level.FAIL
+    assert finding.advice.endswith(f"./salvo key checkout --secret {ward.stack.outputs['CallersSecretName']}")
+
+
+async def test_a_key_in_clear_among_the_callers_is_a_warning_and_not_told(salvo: Subject, ward: Ward) -> None:
+    await ward.put("CallersSecretName", {"sk_clear": {"name": "a"}, hashlib.sha256(b"x").hexdigest(): {"name": "b"}})
+
+    (finding,) = await keys.check_callers(salvo)
+
+    assert finding.level is Level.WARN
+    assert "sk_clear" not in repr(finding)
+
+
+async def test_an_empty_apikey_fails_and_the_gateway_is_not_asked(salvo: Subject, ward: Ward) -> None:
+    await ward.put("YunpianSecretName", {"apikey": "", "receipt_token": "t"})
+
+    (finding,) = await providers.check_providers(salvo)
+
+    assert (finding.level, finding.found) == (Level.FAIL, "apikey missing or empty")
+
+
+async def test_a_key_that_the_gateway_refuses_fails(salvo: Subject, ward: Ward) -> None:
+    await ward.put("YunpianSecretName", {"apikey": "another's", "receipt_token": "t"})
+
+    _, finding = await providers.check_providers(salvo)
+
+    assert (finding.level, finding.found) == (Level.FAIL, "refuses the API key (-1)")
+
+
+async def test_a_table_that_forgets_nothing_fails_with_the_command(salvo: Subject, ward: Ward) -> None:
+    await _set_ttl(ward, enabled=False)
+    try:
+        finding = await _only(storage.check_table, salvo, "table's TTL")
+    finally:
+        await _set_ttl(ward, enabled=True)
+
+    assert finding.level is Level.FAIL
+    assert finding.advice.startswith("aws dynamodb update-time-to-live --table-name")
+
+
+async def test_dead_letters_fail_with_their_runbook(salvo: Subject, ward: Ward) -> None:
+    url = salvo.stack.id_of("DeadLetterQueue")
+    async with ward.client("sqs") as sqs:
+        await sqs.send_message(QueueUrl=url, MessageBody="{}")
+        finding = await _only(queues.check_queues, salvo, "dead letters")
+        await sqs.purge_queue(QueueUrl=url)
+
+    assert (finding.level, finding.advice) == (Level.FAIL, "docs/operations.md#runbook-dead-letters")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "worse", "good", "about"),
+    [
+        ("VisibilityTimeout", "89", "90", "queue"),
+        ("RedrivePolicy", "", None, "queue's dead letters"),
+    ],
+)
+async def test_a_queue_that_was_changed_by_hand_fails(
+    salvo: Subject, ward: Ward, attribute: str, worse: str, good: str | None, about: str
+) -> None:
+    url = salvo.stack.id_of("Queue")
+    async with ward.client("sqs") as sqs:
+        before = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute]))["Attributes"][attribute]
+        await sqs.set_queue_attributes(QueueUrl=url, Attributes={attribute: worse})
+        finding = await _only(queues.check_queues, salvo, about)
+        await sqs.set_queue_attributes(QueueUrl=url, Attributes={attribute: good or before})
+
+    assert finding.level is Level.FAIL
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"Enabled": False}, "nothing of the queue is sent"),
+        ({"FunctionResponseTypes": []}, "one failure sends a whole batch again"),
+    ],
+)
+async def test_a_queue_that_does_not_reach_the_sender_fails(
+    salvo: Subject, ward: Ward, change: dict[str, Any], told: str
+) -> None:
+    mapping = salvo.stack.id_of("SenderFunctionQueued")
+    good = {"Enabled": True, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+    async with ward.client("lambda") as client:
+        await client.update_event_source_mapping(UUID=mapping, **change)
+        (finding,) = await event_source.check_event_source(salvo)
+        await client.update_event_source_mapping(UUID=mapping, **good)
+
+    assert finding.level is Level.FAIL
+    assert told in finding.found
+
+
+async def test_a_rollback_is_a_warning_until_the_newest_is_live_again(salvo: Subject, ward: Ward) -> None:
+    name = salvo.stack.id_of("ApiFunction")
+    async with ward.client("lambda") as client:
+        live = (await client.get_alias(FunctionName=name, Name="live"))["FunctionVersion"]
+        await client.update_alias(FunctionName=name, Name="live", FunctionVersion="1")
+        finding = await _only(functions.check_functions, salvo, "ApiFunction")
+        await client.update_alias(FunctionName=name, Name="live", FunctionVersion=live)
+
+    assert finding.level is Level.WARN
+    assert finding.found == f"version 1 is live, {live} is the newest: rolled back"
+
+
+@pytest.mark.parametrize(
+    ("days_before_its_end", "level"), [(1000, Level.OK), (100, Level.WARN), (0, Level.FAIL), (-1, Level.FAIL)]
+)
+async def test_a_python_that_gets_no_fixes_is_told_in_time(
+    salvo: Subject, days_before_its_end: int, level: Level
+) -> None:
+    end = functions.ENDS["python3.13"]
+    now = time.mktime(end.timetuple()) - days_before_its_end * DAY + DAY / 2
+
+    finding = await _only(
+        functions.check_functions, dataclasses.replace(salvo, now=lambda: now), "ApiFunction's Python"
+    )
+
+    assert finding.level is level
+
+
+async def test_a_function_that_was_switched_off_fails_with_the_way_to_switch_it_on(salvo: Subject, ward: Ward) -> None:
+    name = salvo.stack.id_of("SenderFunction")
+    async with ward.client("lambda") as client:
+        await client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        finding = await _only(concurrency.check_concurrency, salvo, "SenderFunction")
+        await client.delete_function_concurrency(FunctionName=name)
+
+    assert finding.level is Level.FAIL
+    assert finding.advice.endswith(f"aws lambda delete-function-concurrency --function-name {name}")
+
+
+async def test_less_reserved_than_the_queue_may_start_is_a_warning(salvo: Subject, ward: Ward) -> None:
+    name = salvo.stack.id_of("SenderFunction")
+    async with ward.client("lambda") as client:
+        await client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=5)
+        finding = await _only(concurrency.check_concurrency, salvo, "sender's concurrency")
+        await client.delete_function_concurrency(FunctionName=name)
+
+    assert (finding.level, finding.found) == (Level.WARN, "5 are reserved for it, and 10 may be started")
+
+
+async def test_an_account_that_allows_too_little_at_once_is_a_warning(salvo: Subject, ward: Ward) -> None:
+    mapping = salvo.stack.id_of("SenderFunctionQueued")
+    async with ward.client("lambda") as client:
+        whole = (await client.get_account_settings())["AccountLimit"]["ConcurrentExecutions"]
+        await client.update_event_source_mapping(UUID=mapping, ScalingConfig={"MaximumConcurrency": min(whole, 1000)})
+        finding = await _only(concurrency.check_concurrency, salvo, "concurrency")
+        await client.update_event_source_mapping(UUID=mapping, ScalingConfig={"MaximumConcurrency": 10})
+
+    assert finding.level is Level.WARN
+
+
+async def test_a_log_that_is_kept_for_ever_is_a_warning(salvo: Subject, ward: Ward) -> None:
+    group = salvo.stack.id_of("ApiLogs")
+    async with ward.client("logs") as logs:
+        await logs.delete_retention_policy(logGroupName=group)
+        findings = await functions.check_logs(salvo)
+        await logs.put_retention_policy(logGroupName=group, retentionInDays=30)
+
+    assert [finding.level for finding in findings] == [Level.WARN, Level.OK, Level.OK]
+
+
+async def test_an_alarm_that_rings_fails_with_its_runbook(salvo: Subject, ward: Ward) -> None:
+    name = salvo.stack.id_of("QueueAgeAlarm")
+    async with ward.client("cloudwatch") as cloudwatch:
+        await cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a test")
+        (finding,) = await alarms.check_alarms(salvo)
+        await cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="a test")
+
+    assert (finding.about, finding.level) == ("QueueAgeAlarm", Level.FAIL)
+    assert "docs/operations.md#runbook-queue-age" in finding.advice
+
+
+async def test_an_alarm_that_tells_nobody_fails(salvo: Subject, ward: Ward) -> None:
+    name = salvo.stack.id_of("ErrorsAlarm")
+    async with ward.client("cloudwatch") as cloudwatch:
+        await cloudwatch.disable_alarm_actions(AlarmNames=[name])
+        (finding,) = await alarms.check_alarms(salvo)
+        await cloudwatch.enable_alarm_actions(AlarmNames=[name])
+
+    assert (finding.about, finding.level, finding.found) == ("ErrorsAlarm", Level.FAIL, "tells nobody")
+
+
+async def test_an_alarm_that_somebody_deleted_fails(salvo: Subject) -> None:
+    gone = dataclasses.replace(salvo.stack.resources["LatencyAlarm"], id="deleted")
+    resources = {**salvo.stack.resources, "LatencyAlarm": gone}
+
+    (finding,) = await alarms.check_alarms(with_stack(salvo, resources=resources))
+
+    assert (finding.level, finding.found) == (Level.FAIL, "not there: LatencyAlarm")
+
+
+async def test_alarms_that_nobody_hears_are_a_warning(salvo: Subject, ward: Ward) -> None:
+    async with ward.client("sns") as sns:
+        topic = (await sns.create_topic(Name="lonely"))["TopicArn"]
+    lonely = dataclasses.replace(salvo.stack.resources["Alarms"], id=topic)
+
+    (finding,) = await alarms.check_listeners(with_stack(salvo, resources={**salvo.stack.resources, "Alarms": lonely}))
+
+    assert (finding.level, finding.found) == (Level.WARN, "nobody")
+
+
+async def test_what_the_stack_does_not_have_is_a_failure_in_a_sentence(salvo: Subject) -> None:
+    resources = {name: each for name, each in salvo.stack.resources.items() if name != "Queue"}
+
+    (finding,) = await look("queues", queues.check_queues, with_stack(salvo, resources=resources))
+
+    assert finding.level is Level.FAIL
+    assert finding.found == f"stack {STACK} has no Queue: it is of another version, `./salvo deploy` renews it"
+
+
+async def test_an_aws_that_refuses_to_tell_is_a_failure_in_a_sentence(salvo: Subject) -> None:
+    nowhere = dataclasses.replace(salvo.stack.resources["Alarms"], id="arn:aws:sns:eu-central-1:000000000000:gone")
+    subject = with_stack(salvo, resources={**salvo.stack.resources, "Alarms": nowhere})
+
+    (finding,) = await look("who hears of alarms", alarms.check_listeners, subject)
+
+    assert finding.level is Level.FAIL
+    assert finding.found.startswith("AWS refuses ListSubscriptionsByTopic: ")
+
+
+async def _only(check: Check, subject: Subject, about: str) -> Finding:
+    (finding,) = [finding for finding in await check(subject) if finding.about == about]
+    return finding
+
+
+async def _set_ttl(ward: Ward, *, enabled: bool) -> None:
+    async with ward.client("dynamodb") as dynamodb:
+        await dynamodb.update_time_to_live(
+            TableName=ward.stack.outputs["TableName"],
+            TimeToLiveSpecification={"Enabled": enabled, "AttributeName": "ttl"},
+        )
+
+
+async def _command(ward: Ward, *options: str) -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.command", "doctor", "--stack-name", STACK, *options),
+        env=ward.cloud.environment,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, said = await process.communicate()
+    return process.returncode, told.decode(), said.decode()

@@ -1,0 +1,157 @@
+"""What ./salvo doctor makes of the stack's status, of the API, and of what a gateway tells. No AWS is needed for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from infra.aws import Aws
+from infra.deployed import Deployed
+from infra.doctor import api, stack
+from infra.doctor.finding import Finding, Level
+from infra.doctor.subject import Subject
+from infra.doctor.yunpian import ask_for_account
+from tests.examined import Api, base_url, now, served_api, with_parameter, with_stack
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Api]:
+    async with served_api() as served:
+        yield served
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def salvo(server: Api, http: aiohttp.ClientSession) -> Subject:
+    deployed = Deployed(
+        name="salvo", status="CREATE_COMPLETE", parameters={}, outputs={"ApiUrl": "https://own"}, resources={}
+    )
+    return Subject(aws=Aws("eu-central-1", _no_aws), stack=deployed, http=http, api=server.url, now=now)
+
+
+@pytest.mark.parametrize(
+    ("status", "level"),
+    [
+        ("UPDATE_COMPLETE", Level.OK),
+        ("UPDATE_ROLLBACK_COMPLETE", Level.WARN),
+        ("UPDATE_IN_PROGRESS", Level.WARN),
+        ("ROLLBACK_COMPLETE", Level.FAIL),
+        ("UPDATE_ROLLBACK_FAILED", Level.FAIL),
+    ],
+)
+async def test_the_stacks_status_is_weighed(salvo: Subject, status: str, level: Level) -> None:
+    (finding,) = await stack.check_status(with_stack(salvo, status=status))
+
+    assert finding.level is level
+
+
+async def test_receipts_that_nobody_asks_for_are_a_warning_with_the_command(salvo: Subject) -> None:
+    (finding,) = await stack.check_receipts(salvo)
+
+    assert finding.level is Level.WARN
+    assert finding.advice == f"./salvo deploy --stack-name salvo --parameter ReceiptsUrl={salvo.api}"
+
+
+async def test_receipts_may_come_to_the_apis_own_address(salvo: Subject) -> None:
+    (finding,) = await stack.check_receipts(with_parameter(salvo, "ReceiptsUrl", "https://own"))
+
+    assert finding.level is Level.OK
+
+
+async def test_an_own_name_for_receipts_has_to_lead_to_the_api(salvo: Subject, server: Api) -> None:
+    subject = with_parameter(salvo, "ReceiptsUrl", salvo.api)
+
+    leads = await stack.check_receipts(subject)
+    server.health = 404
+    astray = await stack.check_receipts(subject)
+    nowhere = await stack.check_receipts(with_parameter(salvo, "ReceiptsUrl", NOBODY))
+
+    assert [findings[0].level for findings in (leads, astray, nowhere)] == [Level.OK, Level.FAIL, Level.FAIL]
+
+
+async def test_an_api_that_is_ill_or_silent_fails(salvo: Subject, server: Api) -> None:
+    server.health = 503
+    ill = await api.check_health(salvo)
+    silent = await api.check_health(dataclasses.replace(salvo, api=NOBODY))
+
+    assert (ill[0].level, ill[0].found) == (Level.FAIL, "GET /v1/health answers 503")
+    assert (silent[0].level, "does not answer" in silent[0].found) == (Level.FAIL, True)
+
+
+async def test_an_api_that_lets_strangers_in_fails(salvo: Subject, server: Api) -> None:
+    server.stranger = 201
+
+    (finding,) = await api.check_strangers(salvo)
+
+    assert (finding.level, finding.found) == (Level.FAIL, "a POST without a key is answered 201, not 401")
+
+
+@pytest.mark.parametrize(("ahead", "told"), [(60, "s behind"), (-60, "s ahead")])
+async def test_a_clock_that_is_not_the_apis_is_a_warning(salvo: Subject, server: Api, ahead: float, told: str) -> None:
+    server.ahead = ahead
+
+    _, finding = await api.check_health(salvo)
+
+    assert finding.level is Level.WARN
+    assert finding.found.endswith(told)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        ({"balance": 1000, "alarm_balance": 100}, Level.OK),
+        ({"balance": "1000.5", "alarm_balance": "100"}, Level.OK),
+        ({"balance": 99, "alarm_balance": 100}, Level.WARN),
+        ({"balance": 0, "alarm_balance": None}, Level.FAIL),
+        ({"balance": 1000, "ip_whitelist": "203.0.113.7"}, Level.WARN),
+        ({"http_status_code": 400, "code": -3, "msg": None, "detail": "IP"}, Level.FAIL),
+        ({"http_status_code": 400, "code": -50}, Level.FAIL),
+        ({}, Level.WARN),
+        ("it works!", Level.FAIL),
+    ],
+)
+async def test_what_the_gateway_tells_of_the_account_is_weighed(
+    http: aiohttp.ClientSession, answer: object, level: Level
+) -> None:
+    async def account(_: web.Request) -> web.Response:
+        return web.json_response(answer)
+
+    app = web.Application()
+    app.router.add_post("/v2/user/get.json", account)
+    async with TestServer(app) as gateway:
+        finding = await _ask(http, base_url(gateway))
+
+    assert finding.level is level
+
+
+async def test_what_is_no_gateway_fails(http: aiohttp.ClientSession, server: Api) -> None:
+    finding = await _ask(http, server.url)
+
+    assert (finding.level, finding.found) == (Level.FAIL, f"{server.url} answers 404, and not as Yunpian does")
+
+
+async def test_a_gateway_that_does_not_answer_fails(http: aiohttp.ClientSession) -> None:
+    finding = await _ask(http, NOBODY)
+
+    assert finding.level is Level.FAIL
+    assert "does not answer" in finding.found
+
+
+async def _ask(http: aiohttp.ClientSession, url: str) -> Finding:
+    return await ask_for_account(http, url, {"apikey": "0" * 32})
+
+
+def _no_aws(service: str) -> None:
+    raise AssertionError(f"{service} was asked")
