@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.local.emulator import EmulatedEnvironment
+from infra.artifact import BUILD
 from infra.local.execution_environment import FunctionError, FunctionTimeout
+from infra.local.processes import REPOSITORY
 from tests import event_files
 from tests.artifact.conftest import Eventually
 from tests.emulated import API, RECEIPTS, SENDER, emulated
@@ -21,6 +23,7 @@ from tests.lambda_events import ALL_DONE, body_of
 
 SANDBOXES, FREEZES, FREEZE = 3, 5, 1.6
 """Seconds of a freeze: the gateway closes idle connections after one."""
+SESSIONS = REPOSITORY / "tests/integration/drivers/sessions.py"
 LIMIT, TOO_SLOW = 4, 6.0
 BATCH = 1000
 MOST_MEMORY = 128 * 1024 * 1024
@@ -30,32 +33,69 @@ Environment = dict[str, str]
 HEALTH = event_files.read("http_health")
 
 
-async def after_freezes(function: EmulatedEnvironment, events: list[dict[str, Any]]) -> list[Any]:
-    """The answers, with a freeze before each but the first."""
-    answers = [await function.invoke(events[0])]
-    for event in events[1:]:
-        function.freeze()
-        await asyncio.sleep(FREEZE)  # the freeze itself: its length is what is tried
-        answers.append(await function.invoke(event))
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What came of invocations with a freeze before each."""
+
+    sent: list[list[Any]]
+    started: list[Any]
+    messages: list[int]
+    """On each phone."""
+    posted: list[bool]
+    posted_plainly: list[bool]
+
+
+@pytest.fixture(scope="module")
+async def frozen(environment: Environment, gateway: Gateway) -> Frozen:
+    """All at once, for freezes are long."""
+    numbers = [[fresh_number() for _ in range(FREEZES + 1)] for _ in range(SANDBOXES + 1)]
+    batches = [[event_files.batch([number.e164]) for number in row] for row in numbers[1:]]
+    starts = [event_files.start(number.e164) for number in numbers[0]]
+    posts = {"PYTHONPATH": os.pathsep.join(map(str, (BUILD / SENDER, SESSIONS.parent)))}
+
+    async def post(*, plain: bool) -> list[bool]:
+        event = {"url": gateway.url, "plain": plain}
+        return await between_freezes(SENDER, posts, [event] * (FREEZES + 1), handler=f"{SESSIONS.stem}.handler")
+
+    started, posted, plainly, *sent = await asyncio.gather(
+        between_freezes(API, environment, starts),
+        post(plain=False),
+        post(plain=True),
+        *(between_freezes(SENDER, environment, events) for events in batches),
+    )
+    messages = [len(await gateway.inbox(number)) for row in numbers for number in row]
+    return Frozen(sent, started, messages, posted, plainly)
+
+
+async def between_freezes(
+    name: str, environment: Environment, events: list[dict[str, Any]], *, handler: str | None = None
+) -> list[Any]:
+    async with emulated(name, environment, handler=handler) as function:
+        answers = [await function.invoke(events[0])]
+        for event in events[1:]:
+            function.freeze()
+            await asyncio.sleep(FREEZE)  # its length is what is tried
+            answers.append(await function.invoke(event))
     return answers
 
 
-async def test_a_freeze_costs_no_message_and_sends_none_twice(environment: Environment, gateway: Gateway) -> None:
-    numbers = [[fresh_number() for _ in range(FREEZES + 1)] for _ in range(SANDBOXES + 1)]
+class TestAFreeze:
+    def test_costs_the_sender_no_message(self, frozen: Frozen) -> None:
+        assert frozen.sent == [[ALL_DONE] * (FREEZES + 1)] * SANDBOXES
 
-    async def send(row: int) -> list[Any]:
-        async with emulated(SENDER, environment) as sender:
-            return await after_freezes(sender, [event_files.batch([number.e164]) for number in numbers[row]])
+    def test_costs_the_api_no_message(self, frozen: Frozen) -> None:
+        assert [answer["statusCode"] for answer in frozen.started] == [201] * (FREEZES + 1)
 
-    async def start(row: int) -> list[Any]:
-        async with emulated(API, environment) as api:
-            return await after_freezes(api, [event_files.start(number.e164) for number in numbers[row]])
+    def test_has_each_message_sent_once(self, frozen: Frozen) -> None:
+        assert frozen.messages == [1] * (SANDBOXES + 1) * (FREEZES + 1)
 
-    *sent, started = await asyncio.gather(*map(send, range(SANDBOXES)), start(SANDBOXES))
+    def test_breaks_no_post_that_comes_before_anything_else(self, frozen: Frozen) -> None:
+        """The functions write to the table first, which wakes the loop for the post."""
+        assert frozen.posted == [True] * (FREEZES + 1)
 
-    assert sent == [[ALL_DONE] * (FREEZES + 1)] * SANDBOXES
-    assert [answer["statusCode"] for answer in started] == [201] * (FREEZES + 1)
-    assert {len(await gateway.inbox(number)) for row in numbers for number in row} == {1}
+    def test_would_break_posts_on_a_plain_session(self, frozen: Frozen) -> None:
+        """Else the others would prove nothing."""
+        assert not all(frozen.posted_plainly)
 
 
 class TestATimeOut:
