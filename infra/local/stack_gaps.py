@@ -1,9 +1,13 @@
 """What the embedded AWS's CloudFormation leaves out of our templates, made up for from the templates themselves.
 
-Before a deployment: an alarm on several metrics becomes one on the first of them, for metric math is refused; and a
-secret's !Ref becomes its ARN, which it is on AWS, and which roles name.
-After it: the API gets the routes of its OpenAPI document, and tables their time to live, for both are passed over; a
-queue's mapping gets its concurrency as a number, for that of a parameter is a text, on which the poller fails.
+Before a deployment:
+- an alarm on several metrics becomes one on the first of them: metric math is refused
+- a secret's !Ref becomes its ARN, which it is on AWS, and which roles name
+- who may run one kind of PartiQL statement may run all: their permissions are not known
+
+After it:
+- the API gets the routes of its OpenAPI document, and tables their time to live: both are passed over
+- a queue's mapping gets its concurrency as a number: a parameter's is a text, on which the poller fails
 """
 
 from __future__ import annotations
@@ -43,18 +47,24 @@ def write_deployable(template: Path, folder: Path) -> Path:
     """
     document = _with_arns_of_secrets(read(template))
     for name, resource in document["Resources"].items():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::Function":
-            properties["CodeUri"] = str(template.parent / properties["CodeUri"])
-        if resource["Type"] == "AWS::Serverless::Application":
-            below = folder / name
-            below.mkdir()
-            properties["Location"] = str(write_deployable(template.parent / properties["Location"], below))
-        if resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties:
-            resource["Properties"] = _on_the_first_metric(properties)
+        _adapt(resource["Type"], resource.get("Properties", {}), template.parent, folder / name)
     written = folder / "template.json"
     written.write_text(json.dumps(document), encoding="utf-8")
     return written
+
+
+def _adapt(kind: str, properties: dict[str, Any], built: Path, folder: Path) -> None:
+    match kind:
+        case "AWS::Serverless::Function":
+            properties["CodeUri"] = str(built / properties["CodeUri"])
+        case "AWS::Serverless::Application":
+            folder.mkdir()
+            properties["Location"] = str(write_deployable(built / properties["Location"], folder))
+        case "AWS::CloudWatch::Alarm":
+            _put_on_the_first_metric(properties)
+        case "AWS::IAM::Role":
+            for policy in properties.get("Policies", []):
+                _allow_statements(policy["PolicyDocument"]["Statement"])
 
 
 def _with_arns_of_secrets(document: dict[str, Any]) -> Any:
@@ -72,10 +82,22 @@ def _with_arns_of_secrets(document: dict[str, Any]) -> Any:
     return rewritten(document)
 
 
-def _on_the_first_metric(alarm: Mapping[str, Any]) -> dict[str, Any]:
-    of = next(entry["MetricStat"] for entry in alarm["Metrics"] if "MetricStat" in entry)
-    kept = {name: value for name, value in alarm.items() if name not in {"Metrics", "ThresholdMetricId"}}
-    return {"Threshold": 0, **kept, **of["Metric"], "Period": of["Period"], "Statistic": of["Stat"]}
+def _allow_statements(policy: list[dict[str, Any]]) -> None:
+    actions = [action for statement in policy for action in statement.get("Action", [])]
+    if any(action.startswith("dynamodb:PartiQL") for action in actions):
+        policy.append({"Effect": "Allow", "Action": ["dynamodb:BatchExecuteStatement"], "Resource": "*"})
+
+
+def _put_on_the_first_metric(alarm: dict[str, Any]) -> None:
+    alarm.pop("ThresholdMetricId", None)
+    metrics = alarm.pop("Metrics", [])
+    if of := next((metric["MetricStat"] for metric in metrics if "MetricStat" in metric), None):
+        alarm |= {
+            "Threshold": alarm.get("Threshold", 0),
+            **of["Metric"],
+            "Period": of["Period"],
+            "Statistic": of["Stat"],
+        }
 
 
 async def resources_of(endpoint: str, stack: str) -> dict[str, Resource]:

@@ -17,8 +17,8 @@ from infra.template import TEMPLATE, functions, nested, read
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if arguments.services or arguments.print_env:
-        say("--stack goes with neither --services nor --print-env: what runs is what was built")
+    if arguments.services:
+        say("--services does not go with --stack: the functions that were built have functions/services.toml in them")
         return 1
     try:
         arguments.port = bindable(arguments.port)
