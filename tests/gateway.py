@@ -65,7 +65,7 @@ class Gateway:
             await self._change(latency=0)
 
     @contextlib.asynccontextmanager
-    async def busy(self, messages: int) -> AsyncIterator[None]:
+    async def busy(self, messages: int = 1000) -> AsyncIterator[None]:
         """Refuses the next messages, for now."""
         await self._change(script=[{"answer": "refuse"}] * messages)
         try:

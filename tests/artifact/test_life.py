@@ -24,7 +24,8 @@ from tests.lambda_events import ALL_DONE, body_of
 SANDBOXES, FREEZES, FREEZE = 3, 5, 1.6
 """Seconds of a freeze: the gateway closes idle connections after one."""
 SESSIONS = REPOSITORY / "tests/integration/drivers/sessions.py"
-LIMIT, TOO_SLOW = 4, 6.0
+LIMIT, TOO_SLOW = 6, 7.5
+"""Seconds. The first invocation needs some of its time for INIT; the gateway is given 8 by the function."""
 BATCH = 1000
 MOST_MEMORY = 128 * 1024 * 1024
 """Bytes. The smallest sandbox that there is."""
@@ -109,13 +110,14 @@ class TestATimeOut:
             process = api.pid
 
             async with gateway.slow(TOO_SLOW):
-                with pytest.raises(FunctionTimeout, match=r"timed out after 4\.00 seconds"):
+                with pytest.raises(FunctionTimeout, match=r"timed out after 6\.00 seconds"):
                     await api.invoke(event)
 
             assert (await api.invoke(HEALTH))["statusCode"] == 200
             assert api.pid != process
             assert len(api.inits()) == 2
-            assert await eventually(lambda: gateway.inbox(number))
+            await eventually(lambda: is_idle(gateway))
+            assert len(await gateway.inbox(number)) == 1
             again = await api.invoke(event)
             anew = await api.invoke(event_files.start(number.e164))
         assert (again["statusCode"], body_of(again)["code"]) == (409, "conflict")
@@ -173,6 +175,10 @@ class TestAStart:
         assert caught.value.type == error
 
 
+async def is_idle(gateway: Gateway) -> bool:
+    return await gateway.open() == 0
+
+
 class TestACrash:
     async def test_in_the_middle_of_a_send_costs_no_second_message(
         self, environment: Environment, gateway: Gateway, eventually: Eventually
@@ -192,8 +198,7 @@ class TestACrash:
             assert sender.pid != process
             assert len(sender.inits()) == 2
         assert caught.value.type == "Runtime.ExitError"
-        assert await eventually(lambda: gateway.inbox(number))
-        assert await gateway.open() == 0
+        await eventually(lambda: is_idle(gateway))
         assert len(await gateway.inbox(number)) == 1
 
 

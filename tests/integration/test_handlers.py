@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import pytest
 
 from functions.domain.phone import PhoneNumber
@@ -19,9 +16,9 @@ from functions.queues.sqs import SqsRedelivery
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
 from infra.local.event_source import as_record
 from infra.local.execution_environment import ExecutionEnvironment, FunctionError
-from infra.local.gateway import GatewayProcess
 from infra.local.http_front import serve
 from tests.dropping_proxy import DroppingProxy
+from tests.gateway import Gateway
 from tests.harness import another, fresh_number
 from tests.lambda_events import ALL_DONE, API, RECEIPTS, SENDER, body_of, http_event, in_base64, running, sqs_event
 
@@ -33,40 +30,10 @@ async def resources(aws: EmbeddedAws) -> Resources:
     return await create_resources(aws.endpoint, visibility_timeout=VISIBILITY_TIMEOUT, prefix="handlers")
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    url: str
-    http: aiohttp.ClientSession
-
-    async def inbox(self, number: PhoneNumber) -> list[str]:
-        async with self.http.get(f"{self.url}/inbox.json", params={"to": number.e164}) as answer:
-            return [message["text"] for message in await answer.json()]
-
-    async def code_for(self, number: PhoneNumber) -> str:
-        (text,) = await self.inbox(number)
-        found = re.search(r"[0-9]{6}", text)
-        assert found is not None
-        return found.group()
-
-    @contextlib.asynccontextmanager
-    async def busy(self) -> AsyncIterator[None]:
-        """Refuses every message, for now."""
-        async with self.http.put(f"{self.url}/control", json={"script": [{"answer": "refuse"}] * 1000}) as answer:
-            assert answer.status == 200
-        try:
-            yield
-        finally:
-            async with self.http.put(f"{self.url}/control", json={"script": []}) as answer:
-                assert answer.status == 200
-
-
 @pytest.fixture(scope="module")
 async def gateway(resources: Resources) -> AsyncIterator[Gateway]:
-    async with (
-        GatewayProcess.start(apikey=resources.yunpian_apikey, status_push_delay=0.05) as process,
-        aiohttp.ClientSession() as http,
-    ):
-        yield Gateway(process.url, http)
+    async with Gateway.start(resources.yunpian_apikey, status_push_delay=0.05) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
