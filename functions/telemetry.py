@@ -109,7 +109,7 @@ class Meter:
 
 _meter = Meter()
 _handler = logging.StreamHandler(sys.stderr)
-_logger = Logger(service=_LOGGER, logger_handler=_handler, logger_formatter=JsonLines())
+_logger = Logger(service=_LOGGER, level=logging.INFO, logger_handler=_handler, logger_formatter=JsonLines())
 _logger.remove_keys(["service"])  # in our lines a service is a tenant
 _journal = logging.getLogger(_LOGGER)
 _journal.propagate = False  # the root logger has the same handler

@@ -60,7 +60,7 @@ def test_both_queues_are_encrypted(cloud: Cloud, key: str | None) -> None:
 
 
 def test_the_table_has_one_key_and_is_paid_by_request(cloud: Cloud) -> None:
-    outputs = cloud.deploy(STORAGE)
+    outputs = cloud.deploy(STORAGE, Stack="salvo")
 
     table = cloud.client("dynamodb").describe_table(TableName=outputs["TableName"])["Table"]
     assert table["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
@@ -104,6 +104,14 @@ def test_what_is_generated_goes_into_an_address_as_it_is() -> None:
 
     # Neither engine's CloudFormation heeds this property, so it is read.
     assert [each["ExcludePunctuation"] for each in generated if each] == [True, True]
+
+
+async def test_secrets_are_named_after_the_whole_stack(storage: Storage) -> None:
+    """A nested stack's own name ends in letters that CloudFormation made up, and nobody could type it."""
+    names = {storage.outputs[f"{name}SecretName"] for name in ("Keys", "Callers", "Yunpian")}
+
+    assert names == {"salvo-keys", "salvo-callers", "salvo-yunpian"}
+    assert MAIN["Resources"]["Storage"]["Properties"]["Parameters"]["Stack"] == {"Ref": "AWS::StackName"}
 
 
 async def test_nobody_may_call_until_a_key_is_made(storage: Storage) -> None:
@@ -177,7 +185,8 @@ class Storage:
 async def storage(aws: EmbeddedAws) -> Storage:
     async with aws_client("cloudformation", aws.endpoint) as client:
         body = STORAGE.read_text(encoding="utf-8")
-        await client.create_stack(StackName="templates", TemplateBody=body)
+        stack_parameter = {"ParameterKey": "Stack", "ParameterValue": "salvo"}
+        await client.create_stack(StackName="templates", TemplateBody=body, Parameters=[stack_parameter])
         await client.get_waiter("stack_create_complete").wait(
             StackName="templates", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
         )
