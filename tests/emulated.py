@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra import template
-from infra.artifact import BUILD, runs_here
+from infra.artifact import BUILD, differences, runs_here
 from infra.environments import EnvironmentUnavailable
 from infra.local.emulator import EmulatedEnvironment, emulator_program, lambda_python
 
@@ -27,6 +27,7 @@ def python() -> Path:
         pytest.skip(str(missing).partition("\n")[0])
 
 
+@functools.cache
 def built(name: str) -> template.Function:
     """The template's function, whose artefact is there to be run."""
     (function,) = (function for function in template.functions(template.read()) if function.name == name)
@@ -34,6 +35,8 @@ def built(name: str) -> template.Function:
         pytest.skip("nothing is built: ./salvo build does it")
     if not runs_here(function):
         pytest.skip(f"it is built for Linux on {function.architecture}")
+    if differences(BUILD / name):
+        pytest.skip("what is built is not what is in functions/: ./salvo build builds it anew")
     return function
 
 

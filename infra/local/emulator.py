@@ -2,8 +2,8 @@
 
 The emulator is a program that the SAM CLI brings along; the client (awslambdaric) is what Lambda's Python runtimes are.
 What this shows of a built folder is what Lambda does with it: INIT and its errors, one invocation after the other,
-time-outs that kill the process, a new process after a crash, the limit of 6 MB. What it does not have is Lambda's
-limits of memory and CPU, its read-only file system, and the 10 seconds that INIT may take there.
+time-outs that kill the process, a new process after a crash, the limits of 6 MB and of 1,024 open files. What it does
+not have is Lambda's limits of memory and CPU, its read-only file system, and the 10 seconds that INIT may take there.
 
 Of the emulator's log, the durations are measured and the memory is made up: it always "uses" all that the function
 has. `usage` asks the kernel instead.
@@ -34,6 +34,9 @@ from infra.environments import ROOT, EnvironmentUnavailable, ensure
 from infra.local.execution_environment import Configuration, FunctionError, FunctionTimeout
 from infra.local.proc import Usage, child_of, listens, usage_of
 from infra.local.processes import Child, start_program
+
+DESCRIPTORS = 1024
+"""Files and sockets that a function may have open: one of Lambda's quotas that cannot be raised."""
 
 _HOST = "127.0.0.1"
 _TRIES = 5
@@ -209,6 +212,7 @@ class EmulatedEnvironment:
             *(str(self._python), "-m", "awslambdaric", self._configuration.handler),
             env=self._environment(),
             cwd=self._folder,
+            descriptors=DESCRIPTORS,
             stdout=self._log,
             stderr=self._log,
         )

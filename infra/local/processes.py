@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -28,7 +29,7 @@ LINE_LIMIT = 256 * 1024 * 1024
 
 _PR_SET_PDEATHSIG = 1
 _PROGRAM = "--"
-"""Said to the launcher in the place of a module's name: what follows is a program and its arguments."""
+"""Said to the launcher in the place of a module's name: what follows is a limit, a program and its arguments."""
 
 Stream = int | IO[bytes] | None
 
@@ -105,10 +106,20 @@ async def start_module(
 
 
 async def start_program(
-    program: Path, *arguments: str, env: Mapping[str, str], cwd: Path, stdout: Stream = None, stderr: Stream = None
+    program: Path,
+    *arguments: str,
+    env: Mapping[str, str],
+    cwd: Path,
+    descriptors: int,
+    stdout: Stream = None,
+    stderr: Stream = None,
 ) -> Child:
-    """The program with exactly this environment. The launcher is isolated: a PYTHONPATH in there is not for it."""
-    command = (sys.executable, "-I", str(_LAUNCHER), str(os.getpid()), _PROGRAM, str(program), *arguments)
+    """The program with exactly this environment; it, and what it starts, may have so many files and sockets open.
+
+    The launcher is isolated: a PYTHONPATH in the environment is not for it.
+    """
+    launcher = (sys.executable, "-I", str(_LAUNCHER), str(os.getpid()), _PROGRAM, str(descriptors))
+    command = (*launcher, str(program), *arguments)
     return await _start(command, env=env, cwd=cwd, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr)
 
 
@@ -140,7 +151,9 @@ def _launch() -> None:
     parent, module, *arguments = sys.argv[1:]
     end_with(int(parent))
     if module == _PROGRAM:
-        os.execv(arguments[0], arguments)  # noqa: S606 - that the kernel ends us with our parent outlives this
+        limit, *command = arguments
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
+        os.execv(command[0], command)  # noqa: S606 - that the kernel ends us with our parent outlives this
     # As `python -m` would have it: the working directory instead of this file's folder.
     sys.path[0] = str(Path.cwd())
     sys.argv = [module, *arguments]
