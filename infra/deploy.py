@@ -89,7 +89,7 @@ async def deploy(
     say(f"stack {order.stack} in {aws.region}, account {account}")
     before = await _present(aws, order.stack)
     build()
-    await asyncio.to_thread(_run, run, _command(aws, order))
+    await asyncio.to_thread(_run, run, aws, order)
     deployed = await _present(aws, order.stack)
     if deployed is None:
         raise DeployFailed("nothing was deployed")
@@ -166,9 +166,10 @@ def _command(aws: Aws, order: Order) -> list[str]:
     ]
 
 
-def _run(run: Callable[[Sequence[str]], int], command: Sequence[str]) -> None:
-    if run(command):
-        raise DeployFailed("sam deploy failed: see above. Where nobody can be asked, --yes is needed")
+def _run(run: Callable[[Sequence[str]], int], aws: Aws, order: Order) -> None:
+    if run(_command(aws, order)):
+        hint = "" if order.confirmed else ". Where nobody can be asked, --yes is needed"
+        raise DeployFailed(f"sam deploy failed: see above{hint}")
 
 
 async def _ask_for_receipts(aws: Aws, stack: str, deployed: Deployed, run: Callable[[Sequence[str]], int]) -> Deployed:
@@ -176,5 +177,5 @@ async def _ask_for_receipts(aws: Aws, stack: str, deployed: Deployed, run: Calla
     url = deployed.output("ApiUrl")
     say(f"deploying once more, so that gateways report to {url} what became of a message")
     order = Order(stack=stack, parameters={"ReceiptsUrl": url}, confirmed=True)
-    await asyncio.to_thread(_run, run, _command(aws, order))
+    await asyncio.to_thread(_run, run, aws, order)
     return await find(aws, stack)

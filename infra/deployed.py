@@ -53,6 +53,12 @@ class Deployed:
             raise NotDeployed(f"stack {self.name} has no output {name}: `./salvo deploy` renews it")
         return self.outputs[name]
 
+    def parameter(self, name: str) -> str:
+        """Raises NotDeployed."""
+        if name not in self.parameters:
+            raise NotDeployed(f"stack {self.name} has no parameter {name}: `./salvo deploy` renews it")
+        return self.parameters[name]
+
 
 async def find(aws: Aws, name: str) -> Deployed:
     """Raises NotDeployed, and AWS's errors."""

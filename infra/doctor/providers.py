@@ -56,7 +56,7 @@ async def _check(subject: Subject, provider: Provider) -> list[Finding]:
     if missing := [entry for entry in provider.entries if not _is_text(secret.get(entry))]:
         return [fail(about, f"{' and '.join(missing)} missing or empty", f"put it into the secret {name}")]
     there = ok(about, f"{' and '.join(provider.entries)} are there")
-    return [there, await provider.ask(subject.http, subject.stack.parameters[provider.url], secret)]
+    return [there, await provider.ask(subject.http, subject.stack.parameter(provider.url), secret)]
 
 
 def _is_text(entry: object) -> bool:

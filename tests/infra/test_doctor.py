@@ -247,6 +247,30 @@ async def test_a_rollback_is_a_warning_until_the_newest_is_live_again(salvo: Sub
     assert finding.found == f"version 1 is live, {live} is the newest: rolled back"
 
 
+async def test_a_function_without_its_alias_fails(salvo: Subject, ward: Ward) -> None:
+    name = salvo.stack.id_of("ReceiptsFunction")
+    async with ward.client("lambda") as client:
+        live = (await client.get_alias(FunctionName=name, Name="live"))["FunctionVersion"]
+        await client.delete_alias(FunctionName=name, Name="live")
+        finding = await _only(functions.check_functions, salvo, "ReceiptsFunction")
+        await client.create_alias(FunctionName=name, Name="live", FunctionVersion=live)
+
+    assert (finding.level, finding.found) == (Level.FAIL, "has no alias live, which events invoke")
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ({"State": "Active"}, Level.OK),
+        ({"State": "Inactive", "StateReason": "The function is idle"}, Level.FAIL),
+        ({"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}}, Level.OK),
+        ({"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}}, Level.WARN),
+    ],
+)
+def test_a_version_has_to_be_ready(version: dict[str, Any], level: Level) -> None:
+    assert functions._version("ApiFunction", 3, 3, version).level is level
+
+
 @pytest.mark.parametrize(
     ("days_before_its_end", "level"), [(1000, Level.OK), (100, Level.WARN), (0, Level.FAIL), (-1, Level.FAIL)]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -11,11 +12,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from infra.aws import Aws
-from infra.deployed import Deployed
-from infra.doctor import api, stack
+from infra.deployed import Deployed, Resource
+from infra.doctor import alarms, api, stack
 from infra.doctor.finding import Finding, Level
 from infra.doctor.subject import Subject
 from infra.doctor.yunpian import ask_for_account
+from infra.local.embedded_aws import aws_client
 from tests.examined import Api, base_url, now, served_api, with_parameter, with_stack
 
 NOBODY = "http://127.0.0.1:9"
@@ -147,6 +149,36 @@ async def test_a_gateway_that_does_not_answer_fails(http: aiohttp.ClientSession)
 
     assert finding.level is Level.FAIL
     assert "does not answer" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("subscribed", "found"),
+    [
+        (["arn:aws:sns:eu-central-1:000000000000:alarms:1"], "1 confirmed"),
+        (["arn:aws:sns:eu-central-1:000000000000:alarms:1", "PendingConfirmation"], "1 of 2 have not agreed yet"),
+        ([], "nobody"),
+    ],
+)
+async def test_an_address_is_told_of_alarms_once_it_has_agreed(
+    salvo: Subject, subscribed: list[str], found: str
+) -> None:
+    async def subscriptions(_: web.Request) -> web.Response:
+        members = "".join(f"<member><SubscriptionArn>{arn}</SubscriptionArn></member>" for arn in subscribed)
+        result = (
+            f"<ListSubscriptionsByTopicResult><Subscriptions>{members}</Subscriptions></ListSubscriptionsByTopicResult>"
+        )
+        return web.Response(text=f"<ListSubscriptionsByTopicResponse>{result}</ListSubscriptionsByTopicResponse>")
+
+    # No embedded AWS leaves a subscription unconfirmed.
+    app = web.Application()
+    app.router.add_post("/", subscriptions)
+    async with TestServer(app) as sns:
+        aws = Aws("eu-central-1", functools.partial(aws_client, endpoint=base_url(sns)))
+        topic = {"Alarms": Resource("AWS::SNS::Topic", "arn:aws:sns:eu-central-1:000000000000:alarms")}
+        (finding,) = await alarms.check_listeners(dataclasses.replace(with_stack(salvo, resources=topic), aws=aws))
+
+    assert finding.found == found
+    assert (finding.level is Level.OK) == (found == "1 confirmed")
 
 
 async def _ask(http: aiohttp.ClientSession, url: str) -> Finding:
