@@ -29,6 +29,8 @@ ROUTES = [
     for event in resource.get("Properties", {}).get("Events", {}).values()
     if event["Type"] == "HttpApi"
 ]
+OTHER = {"LogLevel": "ERROR", "SnapStart": "PublishedVersions", "Tracing": "Active", "ApiConcurrency": "5"}
+DEFAULTS = {name: str(TEMPLATE["Parameters"][name]["Default"]) for name in OTHER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,18 +296,18 @@ async def test_new_code_and_parameters_take_effect_and_a_rollback_takes_them_bac
 
     try:
         built = _with_longer_codes(deployable, tmp_path)
-        await deploy(stack.endpoint, {**deployed.system.parameters, "LogLevel": "ERROR"}, built=built)
-        assert (await _code_length(deployed), await _log_level(deployed)) == (8, "ERROR")
+        await deploy(stack.endpoint, {**deployed.system.parameters, **OTHER}, built=built)
+        assert (await _code_length(deployed), await _settings(deployed)) == (8, ("ERROR", "On"))
 
         [code] = await deployed.codes(kept_number)
         assert (await deployed.check(kept, code))[1]["valid"] is True
 
         async with deployed.client("lambda") as functions:
             await functions.update_alias(FunctionName=deployed.named("ApiFunction"), Name=ALIAS, FunctionVersion=old)
-        assert (await _code_length(deployed), await _log_level(deployed)) == (6, "INFO")
+        assert (await _code_length(deployed), await _settings(deployed)) == (6, ("INFO", "Off"))
     finally:  # a parameter that is not named keeps its value
-        await deploy(stack.endpoint, {**deployed.system.parameters, "LogLevel": "INFO"})
-    assert (await _code_length(deployed), await _log_level(deployed)) == (6, "INFO")
+        await deploy(stack.endpoint, {**deployed.system.parameters, **DEFAULTS})
+    assert (await _code_length(deployed), await _settings(deployed)) == (6, ("INFO", "Off"))
 
 
 def _with_longer_codes(built: Path, folder: Path) -> Path:
@@ -334,8 +336,8 @@ async def _live_version(deployed: Deployed) -> str:
     return str(alias["FunctionVersion"])
 
 
-async def _log_level(deployed: Deployed) -> str:
-    """That of the version which gets the events."""
+async def _settings(deployed: Deployed) -> tuple[str, str]:
+    """Log level and snapshots of the version which gets the events."""
     async with deployed.client("lambda") as functions:
         found = await functions.get_function_configuration(FunctionName=deployed.named("ApiFunction"), Qualifier=ALIAS)
-    return str(found["Environment"]["Variables"]["LOG_LEVEL"])
+    return found["Environment"]["Variables"]["LOG_LEVEL"], found["SnapStart"]["OptimizationStatus"]
