@@ -12,7 +12,8 @@ from typing import Any
 _NAMES = ("message", "event")
 _ELSEWHERE = frozenset({"level", "at", "timestamp", "message", "event", "exception", "stack_trace", "trace"})
 """Told at the line's head, or below it."""
-_SAME_ON_EACH_LINE = frozenset({"function_name", "function_arn", "function_memory_size", "sampling_rate"})
+_TELLS_NOTHING = frozenset({"function_name", "function_arn", "function_memory_size", "sampling_rate", "taskName"})
+"""Powertools' keys that are the same on each line, or asyncio's own."""
 _PLATFORM = re.compile(r"(START|END|REPORT|INIT_START|RESTORE_START|RESTORE_REPORT|XRAY) ")
 _REPORT = re.compile(
     r"(?<!Billed )(Duration|Max Memory Used|Memory Size|Init Duration|Restore Duration): ([0-9.]+) (ms|MB)"
@@ -75,7 +76,7 @@ def _plain(text: str) -> str:
 def _is_told(key: str, fact: object) -> bool:
     if key == "cold_start":
         return fact is True
-    return key not in _ELSEWHERE and key not in _SAME_ON_EACH_LINE and fact is not None
+    return key not in _ELSEWHERE and key not in _TELLS_NOTHING and fact is not None
 
 
 def _value(fact: object) -> str:

@@ -109,7 +109,9 @@ class Reader:
         pages = self.client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
         async for page in pages:
             for event in page["events"]:
-                if self._is_new(event["eventId"]):
+                # The embedded AWS gives none to what functions write there.
+                known_by = event.get("eventId") or f"{group} {event['timestamp']} {event['message']}"
+                if self._is_new(known_by):
                     yield Line(name, event["timestamp"], event["message"])
 
     def _is_new(self, event: str) -> bool:

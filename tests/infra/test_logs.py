@@ -41,6 +41,7 @@ def test_a_line_tells_when_where_how_grave_what_and_its_facts() -> None:
         "service": "shop",
         "cold_start": False,
         "function_name": "salvo-ApiFunction-1",
+        "taskName": "Task-3",
         "function_request_id": "8f5e",
         "provider": "yunpian",
         "milliseconds": 12,
@@ -275,6 +276,29 @@ async def test_more_than_a_page_of_lines_is_read_to_its_end(moto: str) -> None:
         told = [line.text async for line in Reader(logs, {"api": "group"}).read(at)]
 
     assert told == [str(n) for n in range(count)]
+
+
+async def test_lines_without_an_id_are_shown_once_too() -> None:
+    events = [{"timestamp": AT, "message": "one"}, {"timestamp": AT, "message": "two"}]
+    reader = Reader(OnePage(events), {"api": "group"})
+
+    first = [line.text async for line in reader.read(AT)]
+    second = [line.text async for line in reader.read(AT)]
+
+    assert (first, second) == (["one", "two"], [])
+
+
+class OnePage:
+    """CloudWatch Logs as the embedded AWS has it for what functions write: no event has an id."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self._events = events
+
+    def get_paginator(self, _: str) -> OnePage:
+        return self
+
+    async def paginate(self, **_: Any) -> AsyncIterator[dict[str, Any]]:
+        yield {"events": self._events}
 
 
 async def test_an_aws_that_cannot_be_reached_is_a_sentence() -> None:
