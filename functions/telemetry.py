@@ -28,8 +28,9 @@ Facts = Mapping[str, str | float | None]
 _LOGGER = "salvo"
 _QUIET = ("aiobotocore", "aiohttp", "asyncio", "aws_lambda_powertools", "boto", "botocore", "mangum", "urllib3")
 """Libraries whose DEBUG lines print request bodies, and INFO lines paths with tokens in them."""
-_NOT_TOLD = ("exception_notes", "function_arn", "function_memory_size")
-"""Of Powertools' keys: what a library wrote on an exception, and what each line of a log group has in common."""
+_NOT_TOLD = ("exception_notes", "function_arn", "function_memory_size", "taskName")
+"""Of Powertools' keys: what a library wrote on an exception, and what each line of a log group has in common. And
+asyncio's numbers of tasks."""
 _OF_A_REQUEST = ("caller",)
 _SERVER_ERROR = 500
 

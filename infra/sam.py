@@ -13,7 +13,7 @@ from pathlib import Path
 
 from infra import artifact
 from infra.environments import ROOT, EnvironmentUnavailable, alone_in, ensure, say
-from infra.slim import compile_all, slim, version_of
+from infra.slim import behind, compile_all, slim, version_of
 from infra.template import Function, functions, read
 
 
@@ -46,7 +46,7 @@ def find_interpreter(runtime: str) -> Path:
     tried = list(dict.fromkeys(_candidates(runtime)))
     for python in tried:
         if version_of(python) == version:
-            return python
+            return behind(python)
     seen = "".join(f"\n  {python} does not run, or has no pip, or is another version" for python in tried)
     raise EnvironmentUnavailable(
         f"the functions run on {runtime}, so building them needs Python {version} with pip, and none is here.{seen}"

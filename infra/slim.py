@@ -77,7 +77,15 @@ def compile_all(folder: Path, *, python: Path, runtime: str) -> None:
 
 def version_of(python: Path) -> str:
     """Such as 3.13; empty where it doesn't run, or has no pip, which sam build needs."""
-    program = "import pip, sys; print('{}.{}'.format(*sys.version_info[:2]))"
+    return _told_by(python, "import pip, sys; print('{}.{}'.format(*sys.version_info[:2]))")
+
+
+def behind(python: Path) -> Path:
+    """The interpreter itself, where this is a script that looks for one by the environment it is called in."""
+    return Path(_told_by(python, "import sys; print(sys.executable)") or python)
+
+
+def _told_by(python: Path, program: str) -> str:
     command = [str(python), "-c", program]
     try:
         answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)  # noqa: S603

@@ -11,7 +11,7 @@ from infra.doctor.subject import Subject
 from infra.rollback import live_version, versions_of
 
 ENDS = {"python3.12": date(2028, 10, 31), "python3.13": date(2029, 6, 30), "python3.14": date(2029, 6, 30)}
-"""From when on AWS gives a runtime no more security fixes: its table of Lambda runtimes, read in November 2026."""
+"""From when on AWS gives a runtime no more security fixes, as endoflife.date had it in November 2026."""
 _WARN_DAYS = 180
 """As long before, AWS begins to warn by mail."""
 

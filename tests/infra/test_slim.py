@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from infra.artifact import import_error
-from infra.slim import WrongPython, compile_all, slim, version_of, without_debug_information
+from infra.slim import WrongPython, behind, compile_all, slim, version_of, without_debug_information
 from infra.template import Function
 
 RUNTIME = f"python{sysconfig.get_python_version()}"
@@ -123,6 +123,15 @@ def test_a_shim_that_fails_is_no_python(tmp_path: Path) -> None:
 
     assert version_of(shim) == ""
     assert version_of(tmp_path / "absent") == ""
+
+
+def test_behind_a_shim_that_works_is_the_interpreter_itself(tmp_path: Path) -> None:
+    """The shim goes by variables, which the functions are tried out without."""
+    shim = tmp_path / RUNTIME
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+
+    assert behind(shim) == Path(sys.executable)
 
 
 def test_a_handler_that_needs_what_was_not_built_does_not_start(tmp_path: Path) -> None:
