@@ -32,14 +32,14 @@ NAME = "salvo-local"
 BUILT = artifact.BUILD / "template.yaml"
 
 _HOST = "127.0.0.1"
-_DEPLOY_SECONDS = 120.0
+_DEPLOY_SECONDS = 180.0
 _FIRST_ANSWER = aiohttp.ClientTimeout(total=60)
 """The function's archive is unpacked and imported for it."""
 _LINES_TOLD = 20
 
 
 class DeployFailed(Exception):
-    """The message ends with the last lines that sam said."""
+    """The message has the lines in which sam says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,12 +150,18 @@ async def _sam_deploy(endpoint: str, template: Path, parameters: Mapping[str, st
         async with asyncio.timeout(_DEPLOY_SECONDS):
             code = await child.process.wait()
     except TimeoutError:
-        code = None
+        raise DeployFailed(f"sam deploy took longer than {_DEPLOY_SECONDS:.0f} s") from None
     finally:
         await child.kill()
     if code != 0:
-        last = said.read_text(encoding="utf-8", errors="replace").splitlines()[-_LINES_TOLD:]
-        raise DeployFailed("\n".join(["sam deploy failed:", *last]))
+        raise DeployFailed(f"sam deploy failed: {_why(said.read_text(encoding='utf-8', errors='replace'))}")
+
+
+def _why(said: str) -> str:
+    """From the first resource that failed on, else the last line."""
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+    first = next((number for number, line in enumerate(lines) if "_FAILED " in line), -1)
+    return "\n".join(lines[first:][:_LINES_TOLD])
 
 
 def _sam_environment(endpoint: str, folder: Path) -> dict[str, str]:

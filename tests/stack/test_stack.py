@@ -15,7 +15,7 @@ import pytest
 
 from infra import template
 from infra.local.embedded_aws import aws_client
-from infra.local.stack import StackSystem, deploy, start_stack
+from infra.local.stack import DeployFailed, StackSystem, deploy, start_stack
 from tests.harness import fresh_number
 from tests.lambda_events import ALL_DONE, sqs_event
 from tests.local.conftest import Eventually
@@ -285,6 +285,15 @@ async def test_a_deployment_of_the_same_again_changes_nothing(deployed: Deployed
     assert await _live_version(deployed) == version
     status, shown = await deployed.call("GET", f"/v1/verifications/{verification}")
     assert (status, shown["status"]) == (200, "pending")
+
+
+async def test_a_deployment_that_is_refused_says_why_and_changes_nothing(deployed: Deployed) -> None:
+    parameters = {**deployed.system.parameters, "ReceiptsUrl": "http://example.com"}
+
+    with pytest.raises(DeployFailed, match="ReceiptsUrl' starts with https://"):
+        await deploy(deployed.system.stack.endpoint, parameters)
+
+    await deployed.start(fresh_number().e164)
 
 
 @pytest.mark.timeout(240)
