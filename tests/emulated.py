@@ -14,6 +14,8 @@ from infra.artifact import BUILD, differences, runs_here
 from infra.environments import EnvironmentUnavailable
 from infra.local.emulator import EmulatedEnvironment, emulator_program, lambda_python
 
+INIT_SECONDS = 10
+
 API, SENDER, RECEIPTS = "ApiFunction", "SenderFunction", "ReceiptsFunction"
 
 
@@ -44,14 +46,18 @@ def built(name: str) -> template.Function:
 async def emulated(
     name: str, environment: Mapping[str, str], *, limit: int | None = None, handler: str | None = None
 ) -> AsyncIterator[EmulatedEnvironment]:
-    """The artefact as the template has it, but for its time-out (`limit`, in seconds) or another handler."""
+    """The artefact as the template has it, but for its time-out (`limit`, in seconds) or another handler.
+
+    Else it has the template's time-out and what Lambda gives to INIT, which the emulator counts in: a sender that has
+    lost its first seconds to INIT would rightly begin nothing.
+    """
     function = built(name)
     started = await EmulatedEnvironment.start(
         handler or function.handler,
         {"AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}", **environment},
         folder=BUILD / name,
         python=python(),
-        timeout=limit or function.timeout,
+        timeout=limit or function.timeout + INIT_SECONDS,
         name=name,
     )
     async with started:

@@ -3,7 +3,8 @@
 The emulator is a program that the SAM CLI brings along; the client (awslambdaric) is what Lambda's Python runtimes are.
 What this shows of a built folder is what Lambda does with it: INIT and its errors, one invocation after the other,
 time-outs that kill the process, a new process after a crash, the limits of 6 MB and of 1,024 open files. What it does
-not have is Lambda's limits of memory and CPU, its read-only file system, and the 10 seconds that INIT may take there.
+not have is Lambda's limits of memory and CPU, its read-only file system, and the 10 seconds that INIT has for itself
+there: here it uses up the time of its first invocation.
 
 Of the emulator's log, the durations are measured and the memory is made up: it always "uses" all that the function
 has. `usage` asks the kernel instead.

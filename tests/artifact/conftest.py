@@ -38,8 +38,7 @@ async def resources(aws: EmbeddedAws, request: pytest.FixtureRequest) -> Resourc
 
 @pytest.fixture(scope="module")
 async def gateway(resources: Resources) -> AsyncIterator[Gateway]:
-    """It closes connections that are idle for a second, as an impatient one does."""
-    async with Gateway.start(resources.yunpian_apikey, keep_alive=1) as running:
+    async with Gateway.start(resources.yunpian_apikey) as running:
         yield running
 
 

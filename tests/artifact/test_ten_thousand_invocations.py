@@ -30,6 +30,9 @@ GROWTH = 2 * 1024 * 1024
 SOCKETS = 2
 """A connection may just be closed and made anew when we look."""
 
+LAST_WORDS = 3000
+"""Characters of a function's log that say why it failed."""
+
 LEAKING = "leaking"
 DRIVERS = Path(__file__).parent / "drivers"
 MODULES = {
@@ -81,14 +84,16 @@ def a_verification(gateway: Gateway) -> Turn:
         shown = [await life.invoke(event_files.http("http_status", id=verification)) for _ in range(7)]
         wrong = await life.invoke(event_files.check(verification, another(code)))
         right = await life.invoke(event_files.check(verification, code))
-        assert [answer["statusCode"] for answer in (started, *shown, wrong, right)] == [201] + [200] * 9
+        statuses = [answer["statusCode"] for answer in (started, *shown, wrong, right)]
+        assert statuses == [201] + [200] * 9, life.function.log()[-LAST_WORDS:]
         assert body_of(right)["valid"] is True
 
     return turn
 
 
 async def a_message(life: Life) -> None:
-    assert await life.invoke(event_files.batch([fresh_number().e164])) == ALL_DONE
+    answer = await life.invoke(event_files.batch([fresh_number().e164]))
+    assert answer == ALL_DONE, life.function.log()[-LAST_WORDS:]
 
 
 def a_receipt(token: str) -> Turn:
