@@ -26,7 +26,7 @@ INVOCATIONS, FEWER = 10_000, 2000
 EVERY = 1000
 """Invocations between two looks at the process. The first look comes when it is warm."""
 GROWTH = 2 * 1024 * 1024
-"""Bytes. An API function that kept 233 of each invocation would be over it; it grows by 0.3 MB."""
+"""Bytes. An API function that kept 233 of each invocation would be over it; it grows by 0.9 MB."""
 SOCKETS = 2
 """A connection may just be closed and made anew when we look."""
 
