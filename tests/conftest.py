@@ -10,6 +10,8 @@ from botocore.config import Config
 
 from functions.stores.dynamodb import Table
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
+from tests.eventually import Eventually
+from tests.eventually import eventually as wait_for
 from tests.harness import Harness
 
 
@@ -33,3 +35,8 @@ async def dynamodb(aws: EmbeddedAws) -> AsyncIterator[Any]:
 @pytest.fixture
 def harness(dynamodb: Any, resources: Resources) -> Harness:
     return Harness(Table(dynamodb, resources.table))
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    return wait_for

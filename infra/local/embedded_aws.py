@@ -10,12 +10,10 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import secrets
-import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +23,7 @@ from aiobotocore.session import AioSession
 from botocore.config import Config
 
 from infra.environments import ROOT, ensure
+from infra.local.ports import free_ports
 from infra.local.processes import REPOSITORY, Child, start_module
 from infra.template import read
 
@@ -64,7 +63,7 @@ class EmbeddedAws:
         interpreter = str(python or _ministack_python())
         with tempfile.TemporaryDirectory(prefix="salvo-aws-") as folder:
             child, endpoint = await _start_on_a_free_port(
-                interpreter, Path(folder), ports or _free_ports(), settings or {}
+                interpreter, Path(folder), ports or free_ports(_TRIES), settings or {}
             )
             try:
                 yield cls(endpoint, child)
@@ -171,20 +170,11 @@ async def create_resources(
     )
 
 
-def _free_ports() -> Iterator[int]:
-    """Ports that are free now. Somebody else may have taken one by the time it is used."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind((_HOST, 0))
-            port = probe.getsockname()[1]
-        yield port
-
-
 async def _start_on_a_free_port(
     python: str, folder: Path, ports: Iterable[int], settings: Mapping[str, str]
 ) -> tuple[Child, str]:
     log = folder / "ministack.log"
-    for port in itertools.islice(ports, _TRIES):
+    for port in ports:
         # Its health answer tells this back. Were the port somebody else's, their server would answer, and well.
         token = secrets.token_hex(16)
         child = await _start(python, folder, log, {**_settings(folder, port, token), **settings})

@@ -21,10 +21,9 @@ import os
 import platform
 import re
 import signal
-import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -33,6 +32,7 @@ import aiohttp
 from infra import sam
 from infra.environments import ROOT, EnvironmentUnavailable, ensure
 from infra.local.execution_environment import Configuration, FunctionError, FunctionTimeout
+from infra.local.ports import free_ports
 from infra.local.proc import Usage, child_of, listens, usage_of
 from infra.local.processes import Child, start_program
 
@@ -191,10 +191,10 @@ class EmulatedEnvironment:
             raise EmulatorFailed(f"there is no folder {self._folder}")
         for _ in range(_TRIES):
             await self._end()
-            ports = _free_ports()
-            self._child = await self._start(*ports)
+            public, internal = ports = free_ports(2)
+            self._child = await self._start(public, internal)
             if await _has_come_up(self._child, ports):
-                self._url = f"http://{_HOST}:{ports[0]}/2015-03-31/functions/function/invocations"
+                self._url = f"http://{_HOST}:{public}/2015-03-31/functions/function/invocations"
                 self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
                 return
         raise self._failure("the emulator did not start")
@@ -285,13 +285,7 @@ def _open_log(path: Path | None) -> IO[bytes]:
     return path.open("a+b") if path else tempfile.TemporaryFile("a+b")
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two that are free now. Somebody else may have taken one by the time it is used."""
-    with socket.create_server((_HOST, 0)) as one, socket.create_server((_HOST, 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
-
-
-async def _has_come_up(child: Child, ports: tuple[int, ...]) -> bool:
+async def _has_come_up(child: Child, ports: Collection[int]) -> bool:
     """Waits until it listens on its ports; False where it ended, as it does when somebody else has one of them."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import secrets
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from infra.environments import ROOT, ensure
 from infra.local.embedded_aws import EmbeddedAws, aws_client, aws_environment
 from infra.local.gateway import GatewayProcess
 from infra.local.http_front import forwarded, proxied, serve
+from infra.local.ports import bindable
 from infra.local.processes import start_module
 from infra.local.stack_gaps import Resource, close_gaps, resources_of, write_deployable
 
@@ -81,15 +81,6 @@ def python() -> Path:
         ROOT / "requirements-aws.txt",
         interpreter=sam.runtime_python(),
     )
-
-
-def bindable(port: int) -> int:
-    """The port, or a free one for 0. Raises OSError where it is taken: now, and not after the deployment."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((_HOST, port))
-        bound: int = probe.getsockname()[1]
-        return bound
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from infra.local.event_source import EventSource
 from infra.local.execution_environment import Function
 from infra.local.gateway import GatewayProcess
 from infra.local.http_front import proxied, serve
+from infra.local.ports import bindable
 
 API_TIMEOUT = 15.0
 SENDER_TIMEOUT = 15.0
@@ -61,10 +61,11 @@ async def start_system(
     *, port: int, latency: float, fail: float, services: Path | None = None
 ) -> AsyncIterator[System]:
     """Everything that template.yaml deploys, until the block is left. Raises OSError where the port is taken."""
-    port = port or _free_port()
+    port = bindable(port)
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(start_base(latency=latency, fail=fail))
         environment = base.environment(receipts_url=f"http://127.0.0.1:{port}")
+        environment["POWERTOOLS_METRICS_DISABLED"] = "true"  # they are for CloudWatch; here they come between the lines
         if services is not None:
             environment["SERVICES_FILE"] = str(services)
         api = await stack.enter_async_context(_function("api", environment, API_TIMEOUT))
@@ -83,10 +84,3 @@ def _function(name: str, environment: dict[str, str], timeout: float) -> Functio
     return Function(
         f"functions.handlers.{name}.handler", environment, timeout=timeout, name=name, max_concurrency=_ENVIRONMENTS
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

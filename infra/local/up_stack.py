@@ -11,8 +11,9 @@ import sys
 from infra import artifact
 from infra.environments import ROOT, say
 from infra.local.embedded_aws import EmbeddedAwsFailed
+from infra.local.ports import bindable
 from infra.local.ready import LOCAL_KEY, announce
-from infra.local.stack import BUILT, DeployFailed, StackSystem, bindable, start_stack
+from infra.local.stack import BUILT, DeployFailed, StackSystem, start_stack
 from infra.template import TEMPLATE, functions, nested, read
 
 

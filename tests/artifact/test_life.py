@@ -17,8 +17,8 @@ from infra.local.emulator import DESCRIPTORS
 from infra.local.execution_environment import FunctionError, FunctionTimeout
 from infra.local.processes import REPOSITORY
 from tests import event_files
-from tests.artifact.conftest import Eventually
 from tests.emulated import API, RECEIPTS, SENDER, emulated
+from tests.eventually import Eventually
 from tests.gateway import Gateway
 from tests.harness import fresh_number
 from tests.lambda_events import ALL_DONE, body_of

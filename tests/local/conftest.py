@@ -1,31 +1,12 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import pytest
 
 from infra.local.embedded_aws import EmbeddedAws, aws_client
-
-Found = TypeVar("Found")
-
-
-class Eventually(Protocol):
-    async def __call__(self, condition: Callable[[], Awaitable[Found]], *, within: float = 10.0) -> Found:
-        """What the condition gives once it gives something true. Raises TimeoutError when that takes too long."""
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    async def wait(condition: Callable[[], Awaitable[Found]], *, within: float = 10.0) -> Found:
-        async with asyncio.timeout(within):
-            while not (found := await condition()):  # noqa: ASYNC110 (what is waited for is in another process)
-                await asyncio.sleep(0.02)
-        return found
-
-    return wait
 
 
 @pytest.fixture(scope="session")

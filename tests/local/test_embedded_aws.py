@@ -15,7 +15,7 @@ from aiohttp import web
 
 from infra.local.embedded_aws import EmbeddedAws, EmbeddedAwsFailed, aws_client, create_resources
 from infra.local.processes import REPOSITORY
-from tests.local.conftest import Eventually
+from tests.eventually import Eventually
 
 STORAGE = """
 Parameters:

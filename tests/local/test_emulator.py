@@ -15,7 +15,7 @@ from infra.local.execution_environment import FunctionError, FunctionTimeout
 from infra.local.proc import listens
 from infra.local.processes import REPOSITORY
 from tests.emulated import python
-from tests.local.conftest import Eventually
+from tests.eventually import Eventually
 
 TOYS = "tests.local.toy_handlers"
 LONG = 30

@@ -14,7 +14,7 @@ from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
 from infra.local.event_source import EventSource, as_record, failed_ids
 from infra.local.execution_environment import Function
 from infra.local.processes import REPOSITORY
-from tests.local.conftest import Eventually
+from tests.eventually import Eventually
 
 MESSAGING = """
 Resources:

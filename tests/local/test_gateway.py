@@ -18,7 +18,7 @@ from infra.local.gateway import GatewayProcess
 from infra.local.phones import Phones, Received
 from infra.local.status_push import is_loopback
 from infra.local.yunpian import segments
-from tests.local.conftest import Eventually
+from tests.eventually import Eventually
 
 APIKEY = "0" * 32
 GERMAN = "+4915112345678"

@@ -17,8 +17,9 @@ import pytest
 
 from infra.environments import ROOT
 from infra.local.embedded_aws import aws_client
+from tests.eventually import Eventually
 from tests.harness import fresh_number
-from tests.local.conftest import Eventually, is_running
+from tests.local.conftest import is_running
 
 
 @dataclass(frozen=True, slots=True)

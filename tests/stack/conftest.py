@@ -6,9 +6,6 @@ import pytest
 
 from infra.environments import EnvironmentUnavailable
 from infra.local import stack
-from tests.local.conftest import eventually
-
-__all__ = ["eventually"]
 
 
 @pytest.fixture(scope="session")

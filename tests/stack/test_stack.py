@@ -16,9 +16,9 @@ import pytest
 from infra import template
 from infra.local.embedded_aws import aws_client
 from infra.local.stack import DeployFailed, StackSystem, deploy, start_stack
+from tests.eventually import Eventually
 from tests.harness import fresh_number
 from tests.lambda_events import ALL_DONE, sqs_event
-from tests.local.conftest import Eventually
 
 KEY = "a key"
 ALIAS = "live"

@@ -18,8 +18,9 @@ import pytest
 
 from infra.environments import ROOT
 from infra.local.up_stack import is_built
+from tests.eventually import Eventually
 from tests.harness import fresh_number
-from tests.local.conftest import Eventually, is_running
+from tests.local.conftest import is_running
 from tests.local.test_up import descendants
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="looks for left-over processes in /proc")
