@@ -42,20 +42,24 @@ def main(arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         sys.stderr.write(f"salvo: there is no command {name!r}\n\n{_help()}" if name else _help())
         return 2
-    if name == "test":  # pytest reads its own options, and its summary is to be the last line
-        os.execv(sys.executable, [sys.executable, "-m", "pytest", *rest])  # noqa: S606
-    return _run(name, COMMANDS[name], rest)
+    try:
+        return _test(rest) if name == "test" else _run(name, COMMANDS[name], rest)
+    except EnvironmentUnavailable as error:
+        say(str(error))
+        return 1
+
+
+def _test(arguments: Sequence[str]) -> int:
+    """Becomes pytest, which reads its own options, and whose summary is to be the last line."""
+    importlib.import_module("infra.interpreters").make_all()
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])  # noqa: S606
 
 
 def _run(name: str, command: Command, arguments: Sequence[str]) -> int:
     module = importlib.import_module(command.module)
     parser = argparse.ArgumentParser(prog=f"salvo {name}", description=command.help)
     module.add_arguments(parser)
-    try:
-        return int(module.main(parser.parse_args(arguments)))
-    except EnvironmentUnavailable as error:
-        say(str(error))
-        return 1
+    return int(module.main(parser.parse_args(arguments)))
 
 
 def _help() -> str:

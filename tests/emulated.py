@@ -12,7 +12,8 @@ import pytest
 from infra import template
 from infra.artifact import BUILD, differences, runs_here
 from infra.environments import EnvironmentUnavailable
-from infra.local.emulator import EmulatedEnvironment, emulator_program, lambda_python
+from infra.interpreters import lambda_python
+from infra.local.emulator import EmulatedEnvironment, emulator_program
 
 INIT_SECONDS = 10
 

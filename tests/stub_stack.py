@@ -20,8 +20,8 @@ import pytest
 from infra import sam
 from infra.aws import Aws
 from infra.environments import ROOT, EnvironmentUnavailable
+from infra.interpreters import stack_python
 from infra.local.embedded_aws import REGION, EmbeddedAws, aws_client, aws_environment
-from infra.local.stack import python
 from infra.local.stack_gaps import close_gaps, resources_of, write_deployable
 from infra.template import TEMPLATE, read
 
@@ -80,7 +80,7 @@ class StubStack:
 async def embedded(folder: Path, *, ports: Iterable[int] | None = None) -> AsyncIterator[StubStack]:
     """Skips the test where this machine can't run it."""
     try:
-        interpreter = python()
+        interpreter = stack_python()
         sam.tool("sam")
     except EnvironmentUnavailable as error:
         pytest.skip(str(error).splitlines()[0])

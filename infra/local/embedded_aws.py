@@ -22,7 +22,7 @@ import aiohttp
 from aiobotocore.session import AioSession
 from botocore.config import Config
 
-from infra.environments import ROOT, ensure
+from infra.interpreters import aws_python
 from infra.local.ports import free_ports
 from infra.local.processes import REPOSITORY, Child, start_module
 from infra.template import read
@@ -60,7 +60,7 @@ class EmbeddedAws:
 
         `python` is of another environment that has it; `settings` are environment variables besides ours.
         """
-        interpreter = str(python or _ministack_python())
+        interpreter = str(python or aws_python())
         with tempfile.TemporaryDirectory(prefix="salvo-aws-") as folder:
             child, endpoint = await _start_on_a_free_port(
                 interpreter, Path(folder), ports or free_ports(_TRIES), settings or {}
@@ -109,11 +109,6 @@ def aws_environment(endpoint: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-
-
-def _ministack_python() -> str:
-    """The interpreter that has ministack: it pins another botocore than ours, and so lives in an environment apart."""
-    return str(ensure(ROOT / ".venv-aws", ROOT / "requirements-aws.txt"))
 
 
 def aws_client(service: str, endpoint: str, *, config: Config | None = None) -> Any:

@@ -30,7 +30,7 @@ from typing import IO, Any, Self
 import aiohttp
 
 from infra import sam
-from infra.environments import ROOT, EnvironmentUnavailable, ensure
+from infra.environments import EnvironmentUnavailable
 from infra.local.execution_environment import Configuration, FunctionError, FunctionTimeout
 from infra.local.ports import free_ports
 from infra.local.proc import Usage, child_of, listens, usage_of
@@ -59,11 +59,6 @@ _REPORT = re.compile(r"^REPORT RequestId: .*\tDuration: ([0-9.]+) ms", re.MULTIL
 
 class EmulatorFailed(Exception):
     """It did not start, or broke down. The message ends with the last lines of its log."""
-
-
-def lambda_python() -> Path:
-    """The functions' own Python, with AWS's runtime client and nothing else. Raises EnvironmentUnavailable."""
-    return ensure(ROOT / ".venv-lambda", ROOT / "requirements-lambda.txt", interpreter=sam.runtime_python())
 
 
 class EmulatedEnvironment:

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from infra import artifact, sam
-from infra.environments import ROOT, ensure
+from infra.interpreters import stack_python
 from infra.local.embedded_aws import EmbeddedAws, aws_client, aws_environment
 from infra.local.gateway import GatewayProcess
 from infra.local.http_front import forwarded, proxied, serve
@@ -73,16 +73,6 @@ class StackSystem:
         return _parameters(self.gateway, self.url)
 
 
-def python() -> Path:
-    """The interpreter that the embedded AWS and the functions in it run on. Raises EnvironmentUnavailable."""
-    return ensure(
-        ROOT / ".venv-stack",
-        ROOT / "requirements-stack.txt",
-        ROOT / "requirements-aws.txt",
-        interpreter=sam.runtime_python(),
-    )
-
-
 @contextlib.asynccontextmanager
 async def start_stack(*, port: int, latency: float, fail: float, api_key: str) -> AsyncIterator[StackSystem]:
     """The deployed stack with gateway and phones, until the block is left.
@@ -90,7 +80,7 @@ async def start_stack(*, port: int, latency: float, fail: float, api_key: str) -
     Raises OSError where the port is taken, DeployFailed, EmbeddedAwsFailed and EnvironmentUnavailable.
     """
     port = bindable(port)
-    interpreter = await asyncio.to_thread(python)
+    interpreter = await asyncio.to_thread(stack_python)
     # With AUTH on, each function may do what its role says, and we who have these keys may do everything.
     settings = {"AUTH": "true", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     apikey = secrets.token_hex(16)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import artifact, template
+from infra.interpreters import lambda_python
 from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
-from infra.local.emulator import EmulatedEnvironment, lambda_python
+from infra.local.emulator import EmulatedEnvironment
 from infra.local.gateway import GatewayProcess
 
 API, SENDER, RECEIPTS = "ApiFunction", "SenderFunction", "ReceiptsFunction"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.environments import EnvironmentUnavailable
+from infra.interpreters import stack_python
 from infra.local import stack
 
 
@@ -14,7 +15,7 @@ def deployable() -> Path:
     if not stack.BUILT.exists():
         pytest.skip("nothing is built: ./salvo build does it")
     try:
-        stack.python()
+        stack_python()
     except EnvironmentUnavailable as error:
         pytest.skip(str(error))
     return stack.BUILT
