@@ -176,8 +176,10 @@ class TestAThousandInvocations:
     def test_share_one_connection_to_each_service(self, thousands: dict[str, Watched], handler: str) -> None:
         proxy = thousands[handler].proxy
 
+        # A call that a busy machine did not answer within a second is made again, on a connection of its own.
+        repeats = len(proxy.requests) - len({request.call for request in proxy.requests})
         assert len(proxy.requests) > INVOCATIONS
-        assert len(proxy.peers) == 2  # nothing goes to SQS
+        assert 2 <= len(proxy.peers) <= 2 + repeats  # nothing goes to SQS
 
     def test_look_each_secret_up_once(self, thousands: dict[str, Watched], resources: Resources, handler: str) -> None:
         looked_up = Counter(request.body["SecretId"] for request in thousands[handler].proxy.of("GetSecretValue"))
