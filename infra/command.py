@@ -28,6 +28,7 @@ COMMANDS = {
     "build": Command("infra.sam", "build what Lambda gets, and check that it works by itself"),
     "bench": Command("tests.benchmarks.run", "measure the artefact: cold start, warm calls, memory, cost"),
     "deploy": Command("infra.deploy", "build, and deploy to AWS"),
+    "credentials": Command("infra.credentials", "try a provider's keys, and put them into its secret"),
     "logs": Command("infra.logs", "follow a stack's logs"),
     "doctor": Command("infra.doctor", "check a deployed stack from outside"),
     "cost": Command("infra.cost", "what a million verifications cost on AWS, for your numbers"),
@@ -63,7 +64,7 @@ def _run(name: str, command: Command, arguments: Sequence[str]) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:<8}{command.help}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<13}{command.help}" for name, command in COMMANDS.items()]
     usage = ["usage: ./salvo <command> [options]", "", *lines, "", "./salvo <command> --help tells more about one."]
     return "\n".join(usage) + "\n"
 

@@ -99,19 +99,19 @@ async def deploy(
 
 
 def next_steps(deployed: Deployed, region: str) -> str:
-    url, callers, yunpian = (deployed.output(name) for name in ("ApiUrl", "CallersSecretName", "YunpianSecretName"))
-    console = f"https://{region}.console.aws.amazon.com/secretsmanager/secret?name={yunpian}&region={region}"
+    url, callers = deployed.output("ApiUrl"), deployed.output("CallersSecretName")
+    here = f"--stack-name {deployed.name} --region {region}"
     return f"""
 Stack {deployed.name} is deployed. The API is at {url}
 
-1. Put the API key of your Yunpian account into the secret {yunpian}, as apikey:
-   {console}
+1. Put in the API key of your Yunpian account, which is tried first:
+   ./salvo credentials yunpian {here}
 2. Make a key for whoever will call the API:
    AWS_DEFAULT_REGION={region} ./salvo key checkout --secret {callers}
 3. Send the first code, to your own phone:
    curl {url}/v1/verifications -H 'Authorization: Bearer sk_...' -d '{{"to": "+49..."}}'
 
-Whether everything is in place: ./salvo doctor --stack-name {deployed.name} --region {region}
+Whether everything is in place: ./salvo doctor {here}
 """
 
 

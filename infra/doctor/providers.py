@@ -25,6 +25,8 @@ class Provider:
     """The stack's output that names its secret."""
     entries: tuple[str, ...]
     """What has to be in it."""
+    typed: tuple[str, ...]
+    """Those that only the account's owner knows."""
     url: str
     """The stack's parameter that holds its address."""
     ask: Callable[[aiohttp.ClientSession, str, Mapping[str, Any]], Awaitable[Finding]]
@@ -36,6 +38,7 @@ PROVIDERS = (
         name=yunpian.NAME,
         secret="YunpianSecretName",  # noqa: S106 (an output's name)
         entries=("apikey", "receipt_token"),
+        typed=("apikey",),
         url="YunpianUrl",
         ask=yunpian.ask_for_account,
     ),
@@ -54,7 +57,9 @@ async def _check(subject: Subject, provider: Provider) -> list[Finding]:
         except KeysUnavailable as error:
             return [fail(about, str(error), "nothing is sent without it: put its last good version back")]
     if missing := [entry for entry in provider.entries if not _is_text(secret.get(entry))]:
-        return [fail(about, f"{' and '.join(missing)} missing or empty", f"put it into the secret {name}")]
+        again = f"./salvo credentials {provider.name} --stack-name {subject.stack.name}"
+        advice = again if set(missing) <= set(provider.typed) else f"put it into the secret {name}"
+        return [fail(about, f"{' and '.join(missing)} missing or empty", advice)]
     there = ok(about, f"{' and '.join(provider.entries)} are there")
     return [there, await provider.ask(subject.http, subject.stack.parameter(provider.url), secret)]
 
