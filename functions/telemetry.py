@@ -94,24 +94,34 @@ class Meter:
             self._milliseconds[provider].append(float(facts.get("milliseconds") or 0))
 
     def flush(self) -> None:
-        for provider, counts in self._counts.items():
-            metrics = EphemeralMetrics(namespace=NAMESPACE)
-            metrics.set_default_dimensions(stack=self.stack)
-            if provider is not None:
-                metrics.add_dimensions(provider=provider)
-            for milliseconds in self._milliseconds[provider]:  # told by the hundred, as they come
-                metrics.add_metric(SEND_MILLISECONDS, MetricUnit.Milliseconds, milliseconds)
-            for name, count in counts.items():
-                metrics.add_metric(name, MetricUnit.Count, count)
-            metrics.flush_metrics()
-        self._counts.clear()
-        self._milliseconds.clear()
+        """Whatever it raises: nothing of it is told again."""
+        try:
+            for provider, counts in self._counts.items():
+                self._tell(provider, counts)
+        finally:
+            self._counts.clear()
+            self._milliseconds.clear()
+
+    def _tell(self, provider: str | None, counts: Counter[str]) -> None:
+        # Without the service of the environment, which would be a dimension too, and unknown to the alarms.
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+        metrics.set_default_dimensions(stack=self.stack)
+        if provider is not None:
+            metrics.add_dimensions(provider=provider)
+        for milliseconds in self._milliseconds[provider]:  # told by the hundred, as they come
+            metrics.add_metric(SEND_MILLISECONDS, MetricUnit.Milliseconds, milliseconds)
+        for name, count in counts.items():
+            metrics.add_metric(name, MetricUnit.Count, count)
+        metrics.flush_metrics()
 
 
 _meter = Meter()
 _handler = logging.StreamHandler(sys.stderr)
-_logger = Logger(service=_LOGGER, level=logging.INFO, logger_handler=_handler, logger_formatter=JsonLines())
-_logger.remove_keys(["service"])  # in our lines a service is a tenant
+# Without samples of DEBUG lines: for them Powertools would forget our level in each invocation.
+_logger = Logger(
+    service=_LOGGER, level=logging.INFO, sampling_rate=0, logger_handler=_handler, logger_formatter=JsonLines()
+)
+_logger.remove_keys(["service", "sampling_rate"])  # in our lines a service is a tenant
 _journal = logging.getLogger(_LOGGER)
 _journal.propagate = False  # the root logger has the same handler
 
@@ -137,7 +147,7 @@ def observed(handler: Handler) -> Handler:
         try:
             return named(event, context)
         finally:
-            _meter.flush()
+            _flush()
 
     return invoke
 
@@ -151,6 +161,13 @@ def journal(event: str, /, **facts: str | float | None) -> None:
     """Facts that are None are left out."""
     _journal.info(event, extra={"facts": {name: fact for name, fact in facts.items() if fact is not None}})
     _meter.count(event, facts)
+
+
+def _flush() -> None:
+    try:
+        _meter.flush()
+    except Exception:  # noqa: BLE001 - the work is done: a batch without its answer would be delivered again, and sent
+        _journal.exception("metrics_lost")
 
 
 def _metric(event: str, facts: Facts) -> str | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -333,6 +336,18 @@ def test_what_has_no_provider_is_counted_for_the_stack_alone(capsys: pytest.Capt
     assert directive["Dimensions"] == [["stack"]]
 
 
+def test_a_service_in_the_environment_does_not_hide_the_metrics_from_the_alarms(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Powertools would make a dimension of it, and `stack` alone would have no metrics any more."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "payments")
+
+    (line,) = measured(capsys, send("accepted"))
+
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["stack"], ["stack", "provider"]]
+
+
 def test_providers_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
     lines = measured(capsys, send("accepted", provider="one"), send("unknown", provider="other", milliseconds=8000))
 
@@ -368,3 +383,53 @@ def test_an_invocation_that_fails_tells_what_it_counted(capsys: pytest.CaptureFi
 
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert sums(line) == {"Approved": 1}
+
+
+def test_an_invocation_has_its_answer_where_its_metrics_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch without an answer would be delivered again, with all that was sent."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "perhaps")  # Powertools raises ValueError for it
+    answers: list[Any] = []
+
+    def work(_event: dict[str, Any], _context: Any) -> str:
+        journal("check", outcome="approved")
+        return "done"
+
+    _, line = logged(lambda: answers.append(observed(work)({}, Context())))
+
+    assert answers == ["done"]
+    assert (line["level"], line["message"], line["exception_name"]) == ("ERROR", "metrics_lost", "ValueError")
+
+
+def test_metrics_that_could_not_be_told_are_not_those_of_the_next_invocation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them may have been told."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "perhaps")
+    measured(capsys, send("accepted"))
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED")
+
+    assert measured(capsys) == []
+
+
+def test_a_sample_rate_in_the_environment_does_not_change_the_level() -> None:
+    """Powertools sets the level anew in each invocation for it."""
+    program = """
+from types import SimpleNamespace
+from functions.telemetry import configure, journal, observed
+
+configure("WARNING", "a-stack")
+context = SimpleNamespace(aws_request_id="", function_name="", memory_limit_in_mb="", invoked_function_arn="")
+for _ in range(2):
+    observed(lambda event, context: journal("canceled"))({}, context)
+"""
+
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"POWERTOOLS_LOGGER_SAMPLE_RATE": "0.000001"},
+        cwd=Path(telemetry.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert finished.stderr == ""
