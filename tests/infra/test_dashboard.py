@@ -64,15 +64,22 @@ Widget = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def widgets() -> list[Widget]:
-    """Of the dashboard as it comes out of the template."""
+def dashboard() -> dict[str, Any]:
+    """As it comes out of the template."""
     with mock_aws():
         deploy(GIVEN)
         cloudwatch = _client("cloudwatch")
         (made,) = cloudwatch.list_dashboards()["DashboardEntries"]
         assert made["DashboardName"] == "salvo-us-east-1"
-        body = json.loads(cloudwatch.get_dashboard(DashboardName=made["DashboardName"])["DashboardBody"])
-    found: list[Widget] = body["widgets"]
+        body: dict[str, Any] = json.loads(
+            cloudwatch.get_dashboard(DashboardName=made["DashboardName"])["DashboardBody"]
+        )
+    return body
+
+
+@pytest.fixture(scope="module")
+def widgets(dashboard: dict[str, Any]) -> list[Widget]:
+    found: list[Widget] = dashboard["widgets"]
     return found
 
 
@@ -141,6 +148,10 @@ def test_every_graph_has_a_title_and_its_region(widgets: list[Widget]) -> None:
 
     assert {graph["region"] for graph in graphs} == {"us-east-1"}
     assert [graph for graph in graphs if not graph["title"]] == []
+
+
+def test_graphs_keep_the_periods_that_their_titles_speak_of(dashboard: dict[str, Any]) -> None:
+    assert dashboard["periodOverride"] == "inherit"
 
 
 def test_alarms_are_told_by_email_where_an_address_is_given() -> None:
