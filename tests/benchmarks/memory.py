@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import aiohttp
+
 from infra.local.emulator import EmulatedEnvironment
 from infra.prices import PRICES
 from tests import event_files
 from tests.benchmarks.cpu_share import Share, a_share
 from tests.benchmarks.laboratory import API, SENDER, Laboratory
 from tests.benchmarks.report import Table
+from tests.gateway import Gateway
 from tests.harness import fresh_number
 
 SIZES = (128, 256, 512, 1024, 1769)
@@ -23,6 +26,8 @@ GATEWAY = 0.3
 
 _BATCH = 10
 _LARGE = 1000
+_SLOW = 7
+"""Seconds that the gateway takes for each message of the large batch: only then all of them are under way at once."""
 _MILLION = 1_000_000
 
 
@@ -50,7 +55,8 @@ async def peak(laboratory: Laboratory) -> Table:
     """A batch of a thousand codes in one invocation, and the most memory that the process had."""
     numbers = [fresh_number().e164 for _ in range(_LARGE)]
     async with await laboratory.ours(SENDER, memory=128) as sender, await laboratory.ours(API, memory=128) as api:
-        await sender.invoke(event_files.batch(numbers))
+        async with aiohttp.ClientSession() as http, Gateway(laboratory.gateway.url, http).slow(_SLOW):
+            await sender.invoke(event_files.batch(numbers))
         for _ in range(100):
             await _start(api)
         rows = [
@@ -61,7 +67,10 @@ async def peak(laboratory: Laboratory) -> Table:
         title="Memory",
         columns=("function", "peak, MB"),
         rows=rows,
-        note="The process's peak resident memory as the kernel has it (VmHWM). Under 128 MB is wanted.",
+        note=(
+            "The process's peak resident memory as the kernel has it (VmHWM). The gateway takes so long for the batch "
+            "that all its messages are under way at once. Under 128 MB is wanted."
+        ),
     )
 
 
