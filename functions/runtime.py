@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 from snapshot_restore_py import register_after_restore
+
+_log = logging.getLogger("asyncio")
 
 Result = TypeVar("Result")
 
@@ -34,6 +37,7 @@ class Runtime:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(_report)
         asyncio.set_event_loop(self.loop)
         self.resources = AsyncExitStack()
         """What lives as long as the sandbox: clients and sessions."""
@@ -56,6 +60,11 @@ class Runtime:
         self.run(self.resources.aclose())
         self.run(self.loop.shutdown_asyncgens())
         self.loop.close()
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody asked for. asyncio's own line has the whole task in it, and so the text of its exception."""
+    _log.error(context["message"], exc_info=context.get("exception"))
 
 
 class Connections:

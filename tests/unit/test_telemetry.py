@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from functions import telemetry
+from functions.runtime import Runtime
 from functions.telemetry import METRICS, NAMESPACE, configure, journal, name_caller, observed
 
 LEVELS = [logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR]
@@ -96,6 +98,20 @@ def crash_twice() -> None:
         ours.error("crashed", exc_info=another)
 
 
+def leave_a_failed_task_behind() -> None:
+    async def fail() -> None:
+        ask_the_gateway()
+
+    async def work() -> None:
+        failed = asyncio.create_task(fail())
+        await asyncio.wait([failed])
+
+    runtime = Runtime()
+    runtime.run(work())
+    runtime.close()
+    asyncio.set_event_loop(None)
+
+
 def test_an_event_is_a_line_with_its_level_its_time_and_its_facts() -> None:
     (line,) = logged(lambda: journal("send", provider="gateway", milliseconds=12, price=0.5))
 
@@ -145,6 +161,15 @@ def test_an_exceptions_text_is_not_logged(failure: Callable[[], None]) -> None:
     assert "crashed" in shown
     assert "+49151" not in shown
     assert "123456" not in shown
+
+
+def test_the_text_of_an_exception_that_nobody_asked_for_is_not_logged() -> None:
+    """The line of asyncio itself has the whole task in it."""
+    (line,) = logged(leave_a_failed_task_behind)
+
+    assert line["message"] == "Task exception was never retrieved"
+    assert (line["level"], line["exception_name"]) == ("ERROR", "NotForLogs")
+    assert "+49151" not in json.dumps(line)
 
 
 def test_an_exceptions_class_and_trace_are_logged() -> None:
