@@ -1,7 +1,7 @@
 """./salvo deploy --rollback: points each function's alias back at the code before.
 
-Parameters stay as the older version had them, templates and data as they are. A deployment that changes the code moves
-the aliases forward again.
+Parameters stay as the older version had them, templates and data as they are. A deployment that changes the code, or a
+parameter that functions see, moves the aliases forward again.
 """
 
 from __future__ import annotations
