@@ -88,7 +88,8 @@ async def deploy(
         account = (await sts.get_caller_identity())["Account"]
     say(f"stack {order.stack} in {aws.region}, account {account}")
     before = await _present(aws, order.stack)
-    build()
+    # In a thread, where Ctrl-C is heard meanwhile: after it nothing may be deployed any more.
+    await asyncio.to_thread(build)
     await asyncio.to_thread(_run, run, aws, order)
     deployed = await _present(aws, order.stack)
     if deployed is None:

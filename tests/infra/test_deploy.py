@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from queue import Queue
 from subprocess import run
 
 import pytest
@@ -101,6 +104,32 @@ async def test_what_sam_could_not_do_is_a_sentence(cloud: StubStack) -> None:
 async def test_changes_that_were_declined_are_no_deployment(cloud: StubStack) -> None:
     with pytest.raises(DeployFailed, match="nothing was deployed"):
         await deploy(cloud.aws, _order("other", {}), build=_nothing, run=lambda _: 0)
+
+
+async def test_ctrl_c_is_heard_while_it_is_built_and_nothing_is_deployed(cloud: StubStack) -> None:
+    ran: list[Sequence[str]] = []
+    over = threading.Event()
+    heard: Queue[bool] = Queue()
+
+    def build() -> None:
+        loop.call_soon_threadsafe(deploying.cancel)  # what asyncio.run does at the first Ctrl-C
+        heard.put(over.wait(timeout=5))
+
+    loop = asyncio.get_running_loop()
+    deploying = asyncio.create_task(
+        deploy(
+            cloud.aws,
+            _order("other", {}),
+            build=build,
+            run=lambda arguments: ran.append(arguments) or 1,  # type: ignore[func-returns-value]
+        )
+    )
+    deploying.add_done_callback(lambda _: over.set())
+    with pytest.raises(asyncio.CancelledError):
+        await deploying
+
+    assert await asyncio.to_thread(heard.get, timeout=10)
+    assert ran == []
 
 
 async def test_without_yes_sam_asks(cloud: StubStack) -> None:
