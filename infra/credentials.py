@@ -79,7 +79,13 @@ async def store(
 
 def _ask_for(prompt: str) -> str:
     """Raises NotStored."""
-    typed = (getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+    what = prompt.removesuffix(": ")
+    try:
+        typed = (getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()).strip()
+    except EOFError:  # Ctrl-D
+        typed = ""
     if not typed:
-        raise NotStored(f"{prompt.removesuffix(': ')} is empty: nothing was stored")
+        raise NotStored(f"{what} is empty: nothing was stored")
+    if not (typed.isascii() and typed.isprintable()):
+        raise NotStored(f"{what} has characters that no key has: copy it once more. Nothing was stored")
     return typed

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import os
+import pty
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -107,10 +110,31 @@ class TestTheCommand:
                 stdin=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            _, said = await process.communicate(typed.encode())
+            _, said = await process.communicate(typed.encode(errors="surrogateescape"))
             return process.returncode or 0, said.decode()
 
         return call
+
+    def test_ctrl_d_is_nothing_typed(self, aws: EmbeddedAws) -> None:
+        ours, theirs = pty.openpty()
+        with os.fdopen(ours, "w"), os.fdopen(theirs) as terminal:
+            command = [sys.executable, "-m", "infra.command", "credentials", "yunpian", "--stack-name", STACK]
+            salvo = subprocess.Popen(
+                command,
+                env={"PATH": "/usr/bin:/bin", **aws_environment(aws.endpoint)},
+                stdin=terminal,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # no other terminal to ask at
+                text=True,
+            )
+            assert salvo.stderr is not None
+            said = salvo.stderr.read(1)  # it asks, and has taken what was typed before that away
+            os.write(ours, b"\x04")
+            said += salvo.communicate(timeout=30)[1]
+
+        assert salvo.returncode == 1
+        assert said.endswith("salvo: yunpian apikey is empty: nothing was stored\n")
+        assert "Traceback" not in said
 
     async def test_stores_what_it_reads(self, salvo: Any, cloud: Aws) -> None:
         code, said = await salvo("good\n")
@@ -119,7 +143,13 @@ class TestTheCommand:
         assert "takes the key" in said
 
     @pytest.mark.parametrize(
-        ("typed", "why"), [("mistyped\n", "refuses the API key"), ("\n", "is empty"), ("", "empty")]
+        ("typed", "why"),
+        [
+            ("mistyped\n", "refuses the API key"),
+            ("\n", "is empty"),
+            ("", "empty"),
+            ("g\u00f6\udcffod\n", "characters that no key has"),
+        ],
     )
     async def test_says_why_it_stores_nothing(self, salvo: Any, cloud: Aws, typed: str, why: str) -> None:
         code, said = await salvo(typed)
