@@ -8,10 +8,8 @@ import json
 import secrets
 import sys
 
-from aiobotocore.session import get_session
-from botocore.exceptions import BotoCoreError, ClientError
-
 from functions.web.authentication import digest_key
+from infra.aws import AWS_ERRORS, Aws, AwsUnavailable, explain
 from infra.environments import say
 
 _KEY_BYTES = 32
@@ -20,6 +18,7 @@ _KEY_BYTES = 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="who will use it; stands in the logs and scopes idempotency keys")
     parser.add_argument("--secret", metavar="ID", help="add its digest to this secret (the stack's CallersSecret)")
+    parser.add_argument("--region", help="where it is (the region of your AWS configuration)")
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -27,9 +26,11 @@ def main(arguments: argparse.Namespace) -> int:
     entry = {digest_key(key): {"name": arguments.name}}
     if arguments.secret:
         try:
-            asyncio.run(_add(arguments.secret, entry))  # noqa: TID251 - this is no function
-        except (BotoCoreError, ClientError, TypeError, ValueError) as error:
-            say(f"could not add the key to {arguments.secret}: {error}")
+            aws = Aws.of_the_shell(arguments.region)
+            asyncio.run(_add(aws, arguments.secret, entry))  # noqa: TID251 - this is no function
+        except (AwsUnavailable, TypeError, ValueError, *AWS_ERRORS) as error:
+            why = explain(error) if isinstance(error, AWS_ERRORS) else str(error)
+            say(f"could not add the key to {arguments.secret}: {why}")
             return 1
         say(f"added to {arguments.secret}; the functions know it within a minute")
     else:
@@ -38,8 +39,8 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _add(secret: str, entry: dict[str, dict[str, str]]) -> None:
-    async with get_session().create_client("secretsmanager") as client:
+async def _add(aws: Aws, secret: str, entry: dict[str, dict[str, str]]) -> None:
+    async with aws.client("secretsmanager") as client:
         stored = json.loads((await client.get_secret_value(SecretId=secret))["SecretString"])
         if not isinstance(stored, dict):
             raise TypeError("the secret is not a JSON object")
