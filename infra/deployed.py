@@ -44,20 +44,26 @@ class Deployed:
     def id_of(self, name: str) -> str:
         """Raises NotDeployed."""
         if name not in self.resources:
-            raise NotDeployed(f"stack {self.name} has no {name}: it is of another version, `./salvo deploy` renews it")
+            raise self._lacks(name)
         return self.resources[name].id
 
     def output(self, name: str) -> str:
         """Raises NotDeployed."""
         if name not in self.outputs:
-            raise NotDeployed(f"stack {self.name} has no output {name}: `./salvo deploy` renews it")
+            raise self._lacks(f"output {name}")
         return self.outputs[name]
 
     def parameter(self, name: str) -> str:
         """Raises NotDeployed."""
         if name not in self.parameters:
-            raise NotDeployed(f"stack {self.name} has no parameter {name}: `./salvo deploy` renews it")
+            raise self._lacks(f"parameter {name}")
         return self.parameters[name]
+
+    def _lacks(self, what: str) -> NotDeployed:
+        """It is of another version, or half deployed: where a deployment is of no use, ./salvo deploy says so."""
+        return NotDeployed(
+            f"stack {self.name} ({self.status}) has no {what}: `./salvo deploy` renews it, or says what is in the way"
+        )
 
 
 async def find(aws: Aws, name: str) -> Deployed:

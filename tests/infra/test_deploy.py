@@ -155,6 +155,13 @@ def test_a_stack_that_cannot_be_deployed_to_is_told_in_a_sentence(status: str) -
         command.check_deployable(stack, "eu-central-1")
 
 
+def test_what_a_dead_stack_lacks_is_told_with_its_status() -> None:
+    stack = Deployed(name="salvo", status="ROLLBACK_COMPLETE", parameters={}, outputs={}, resources={})
+
+    with pytest.raises(NotDeployed, match=r"stack salvo \(ROLLBACK_COMPLETE\) has no output ApiUrl: .* or says what"):
+        stack.output("ApiUrl")
+
+
 async def test_a_stack_that_is_not_there_is_told_with_its_region(cloud: StubStack) -> None:
     with pytest.raises(NotDeployed, match="there is no stack nowhere in eu-central-1"):
         await find(cloud.aws, "nowhere")

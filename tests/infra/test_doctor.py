@@ -375,7 +375,9 @@ async def test_what_the_stack_does_not_have_is_a_failure_in_a_sentence(salvo: Su
     (finding,) = await look("queues", queues.check_queues, with_stack(salvo, resources=resources))
 
     assert finding.level is Level.FAIL
-    assert finding.found == f"stack {STACK} has no Queue: it is of another version, `./salvo deploy` renews it"
+    assert finding.found == (
+        f"stack {STACK} ({salvo.stack.status}) has no Queue: `./salvo deploy` renews it, or says what is in the way"
+    )
 
 
 async def test_an_aws_that_refuses_to_tell_is_a_failure_in_a_sentence(salvo: Subject) -> None:
