@@ -61,7 +61,7 @@ def explain(error: Exception) -> str:
         case exceptions.SSOError() | exceptions.LoginError() | exceptions.TokenRetrievalError():
             return "the AWS login has expired: log in again, such as by `aws sso login`"
         case exceptions.ConnectionError() | exceptions.HTTPClientError():
-            return f"AWS does not answer ({type(error).__name__}): is there a way to the internet?"
+            return f"AWS does not answer ({type(error).__name__}): is it the right region, is there internet?"
     return f"{type(error).__name__}: {error}"
 
 

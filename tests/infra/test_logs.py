@@ -313,7 +313,9 @@ async def test_an_aws_that_cannot_be_reached_is_a_sentence() -> None:
         _, said = await process.communicate()
 
     assert process.returncode == 1
-    assert said.decode() == "salvo: AWS does not answer (EndpointConnectionError): is there a way to the internet?\n"
+    assert said.decode() == (
+        "salvo: AWS does not answer (EndpointConnectionError): is it the right region, is there internet?\n"
+    )
 
 
 def _now() -> float:
