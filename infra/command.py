@@ -69,8 +69,21 @@ def _help() -> str:
     return "\n".join(usage) + "\n"
 
 
-if __name__ == "__main__":
+def _start() -> int:
+    if sys.stdout is None:
+        say("standard output is closed, so nothing could be told: nothing was done")
+        return 1
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        say("nobody reads on, so the rest was not told")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail once more
+        return 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(_start())

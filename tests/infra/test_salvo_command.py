@@ -79,6 +79,40 @@ def test_no_command_gets_help_and_exit_code_2(capsys: pytest.CaptureFixture[str]
     assert "usage: ./salvo" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_who_stops_reading_is_told_in_a_sentence(buffered: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    finished = subprocess.run(
+        [sys.executable, "-m", "infra.command", "cost"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": buffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (finished.returncode, finished.stderr) == (1, "salvo: nobody reads on, so the rest was not told\n")
+
+
+def test_without_a_standard_output_nothing_is_done() -> None:
+    finished = subprocess.run(
+        ["/bin/sh", "-c", '"$0" -m infra.command key checkout >&-', sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (finished.returncode, finished.stderr) == (
+        1,
+        "salvo: standard output is closed, so nothing could be told: nothing was done\n",
+    )
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "test"])
 def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
