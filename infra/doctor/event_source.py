@@ -17,7 +17,9 @@ async def check_event_source(subject: Subject) -> list[Finding]:
         found = await functions.get_event_source_mapping(UUID=mapping)
     wrong = list(_faults(found))
     if wrong:
-        return [fail(_ABOUT, "; ".join(wrong), "./salvo deploy")]
+        # A deployment does not put back what was changed by hand, as the runbooks have it done.
+        again = f"aws lambda update-event-source-mapping --uuid {mapping} --enabled"
+        return [fail(_ABOUT, "; ".join(wrong), "./salvo deploy" if _is_on(found) else again)]
     return [
         ok(_ABOUT, f"{found['State']}, at most {most_senders(found)} senders at once, failures given back one by one")
     ]
@@ -29,9 +31,13 @@ def most_senders(mapping: dict[str, Any]) -> int | None:
     return most
 
 
+def _is_on(mapping: dict[str, Any]) -> bool:
+    return mapping["State"] in {"Enabled", "Enabling", "Updating"}
+
+
 def _faults(mapping: dict[str, Any]) -> list[str]:
     faults = []
-    if mapping["State"] not in {"Enabled", "Enabling", "Updating"}:
+    if not _is_on(mapping):
         faults.append(f"is {mapping['State']}: nothing of the queue is sent")
     if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", ()):
         faults.append("one failure sends a whole batch again")

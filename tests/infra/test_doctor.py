@@ -215,14 +215,18 @@ async def test_a_queue_that_was_changed_by_hand_fails(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "told", "advice"),
     [
-        ({"Enabled": False}, "nothing of the queue is sent"),
-        ({"FunctionResponseTypes": []}, "one failure sends a whole batch again"),
+        (
+            {"Enabled": False},
+            "nothing of the queue is sent",
+            "aws lambda update-event-source-mapping --uuid {} --enabled",
+        ),
+        ({"FunctionResponseTypes": []}, "one failure sends a whole batch again", "./salvo deploy"),
     ],
 )
 async def test_a_queue_that_does_not_reach_the_sender_fails(
-    salvo: Subject, ward: Ward, change: dict[str, Any], told: str
+    salvo: Subject, ward: Ward, change: dict[str, Any], told: str, advice: str
 ) -> None:
     mapping = salvo.stack.id_of("SenderFunctionQueued")
     good = {"Enabled": True, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
@@ -231,7 +235,7 @@ async def test_a_queue_that_does_not_reach_the_sender_fails(
         (finding,) = await event_source.check_event_source(salvo)
         await client.update_event_source_mapping(UUID=mapping, **good)
 
-    assert finding.level is Level.FAIL
+    assert (finding.level, finding.advice) == (Level.FAIL, advice.format(mapping))
     assert told in finding.found
 
 
