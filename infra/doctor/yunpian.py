@@ -20,7 +20,10 @@ _ABOUT = "yunpian account"
 _HEADERS = {"Accept": "application/json;charset=utf-8"}
 _NO_ADDRESS = "functions have no fixed address: take the list of addresses off the account"
 _REFUSALS = {
-    -1: ("refuses the API key (-1)", "put the key of your account into the secret, as apikey"),
+    -1: (
+        "refuses the API key (-1)",
+        "./salvo credentials yunpian; outside China before it ./salvo deploy --parameter YunpianUrl=https://us.yunpian.com",
+    ),
     -3: ("refuses this machine's address (-3)", _NO_ADDRESS),
 }
 

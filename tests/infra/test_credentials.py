@@ -81,6 +81,7 @@ async def test_what_the_provider_refuses_is_not_stored_and_not_told(cloud: Aws) 
         await store(cloud, STACK, YUNPIAN, {"apikey": "mistyped"})
 
     assert "mistyped" not in str(refused.value)
+    assert "outside China before it ./salvo deploy --parameter YunpianUrl=" in str(refused.value)
     assert (await stored(cloud))["apikey"] == "old"
 
 
