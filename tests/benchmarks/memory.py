@@ -15,6 +15,7 @@ import aiohttp
 
 from infra.environments import say
 from infra.local.emulator import EmulatedEnvironment
+from infra.local.execution_environment import FunctionTimeout
 from infra.prices import PRICES
 from tests import event_files
 from tests.benchmarks.cpu_share import Share, a_share
@@ -59,7 +60,7 @@ async def measure(laboratory: Laboratory, rounds: int) -> Table:
     for memory in SIZES:
         try:
             measured.append(await _size(laboratory, memory, rounds))
-        except Starved as reason:
+        except (Starved, FunctionTimeout) as reason:
             say(f"{memory} MB is not measured: {reason}")
     return _table(measured, rounds)
 
