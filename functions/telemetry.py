@@ -46,11 +46,10 @@ _SENDS: Mapping[str, str] = {
 }
 _RECEIPTS: Mapping[str, str] = {DeliveryStatus.DELIVERED: "Delivered", DeliveryStatus.FAILED: "Undelivered"}
 _CHECKS: Mapping[str, str] = {"approved": "Approved", "wrong": "WrongCode"}
+_BY_OUTCOME = {"send": _SENDS, "receipt": _RECEIPTS, "check": _CHECKS}
 SEND_MILLISECONDS = "SendMilliseconds"
 METRICS = {SEND_MILLISECONDS, "Refused", "Unavailable", "Stale", "Buried"} | {
-    *_SENDS.values(),
-    *_RECEIPTS.values(),
-    *_CHECKS.values(),
+    metric for metrics in _BY_OUTCOME.values() for metric in metrics.values()
 }
 
 
@@ -171,16 +170,10 @@ def _flush() -> None:
 
 
 def _metric(event: str, facts: Facts) -> str | None:
-    outcome = str(facts.get("outcome"))
-    match event:
-        case "send":
-            return _SENDS.get(outcome)
-        case "receipt":
-            return _RECEIPTS.get(outcome)
-        case "check":
-            return _CHECKS.get(outcome)
-        case "refused":
-            return "Unavailable" if int(facts.get("status") or 0) >= _SERVER_ERROR else "Refused"
-        case "left":
-            return "Stale" if facts.get("reason") == "too_late" else None
+    if event in _BY_OUTCOME:
+        return _BY_OUTCOME[event].get(str(facts.get("outcome")))
+    if event == "refused":
+        return "Unavailable" if int(facts.get("status") or 0) >= _SERVER_ERROR else "Refused"
+    if event == "left":
+        return "Stale" if facts.get("reason") == "too_late" else None
     return "Buried" if event == "buried" else None

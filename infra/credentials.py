@@ -17,10 +17,10 @@ from infra.deployed import NAME, NotDeployed, find
 from infra.doctor.finding import Finding, Level
 from infra.doctor.keys import read_secret
 from infra.doctor.providers import PROVIDERS, Provider
+from infra.doctor.subject import PATIENCE
 from infra.environments import say
 
 _BY_NAME = {provider.name: provider for provider in PROVIDERS}
-_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 
 
 class NotStored(Exception):
@@ -67,7 +67,7 @@ async def store(
     """
     stack = await find(aws, stack_name)
     name, url = stack.output(provider.secret), stack.parameter(provider.url)
-    async with aws.client("secretsmanager") as client, aiohttp.ClientSession(timeout=_TIMEOUT) as http:
+    async with aws.client("secretsmanager") as client, aiohttp.ClientSession(timeout=PATIENCE) as http:
         secret = {**await read_secret(client, name), **typed}
         finding = await provider.ask(http, url, secret)
         if finding.level is Level.FAIL and not untried:

@@ -31,7 +31,7 @@ from infra.doctor import (
 )
 from infra.doctor.compliance import Verdict, controls
 from infra.doctor.finding import Finding, Level, fail
-from infra.doctor.subject import Check, Subject
+from infra.doctor.subject import PATIENCE, Check, Subject
 from infra.environments import say
 
 CHECKS: Sequence[tuple[str, Check]] = (
@@ -53,8 +53,6 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("clock", api.check_clock),
 )
 """What each is about, for where it can't look, in the order of the report."""
-
-_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +92,7 @@ async def examine(
     """All checks at once, in the order of the report. Raises NotDeployed, and AWS's errors where it finds no stack."""
     deployed = await find(aws, stack_name)
     url = (api_url or deployed.output("ApiUrl")).rstrip("/")
-    async with aiohttp.ClientSession(timeout=_TIMEOUT) as http:
+    async with aiohttp.ClientSession(timeout=PATIENCE) as http:
         subject = Subject(aws=aws, stack=deployed, http=http, api=url, now=now)
         found = await asyncio.gather(*(look(about, check, subject) for about, check in CHECKS))
     return list(chain(*found))

@@ -11,6 +11,9 @@ from infra.aws import Aws
 from infra.deployed import Deployed
 from infra.doctor.finding import Finding
 
+PATIENCE = aiohttp.ClientTimeout(total=15, connect=5)
+"""With the API and with providers: a person waits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
