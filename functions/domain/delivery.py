@@ -38,6 +38,17 @@ class Outcome(StrEnum):
         return self in _REFUSED
 
 
+class Scope(StrEnum):
+    """How far a refusal reaches, where its outcome leaves that open."""
+
+    PROVIDER = "provider"
+    """The gateway or our account there: what it said to this message it would say to the next."""
+    ROUTE = "route"
+    """This provider's way to this number, with this sender or template. Another may well have one."""
+    FORBIDDEN = "forbidden"
+    """The operator, or the law, wants no such message: no other provider is asked either."""
+
+
 _NOT_TAKEN = frozenset({Outcome.THROTTLED_ACCOUNT, Outcome.CONFIG, Outcome.TRANSIENT})
 _REFUSED = frozenset({Outcome.REJECTED_NUMBER, Outcome.REJECTED_CONTENT})
 
@@ -48,10 +59,20 @@ class Message:
 
     to: PhoneNumber
     text: Sensitive
+    code: Sensitive
+    """For providers that send templates of their own: they take the code and no text."""
     reference: str
     """Comes back in the receipt; finds the verification with nothing stored. Verification id and number of the send."""
     valid_for: int
     """Seconds that the code still lives, for providers that drop late messages."""
+    sender: str | None = None
+    """What the phone shows: a number, up to eleven letters, or a provider's name for a pool of them."""
+    template: str | None = None
+    """The approved template's id, where a provider sends nothing else, or a country keeps a register of them."""
+    signature: str | None = None
+    """The name in front of a Chinese message, as it was approved."""
+    entity: str | None = None
+    """Who sends, in a country's register of senders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +89,9 @@ class SendResult:
     segments: int | None = None
     price: str | None = None
     """Amount and currency as the provider tells them, such as 0.05 RMB."""
+    scope: Scope = Scope.PROVIDER
+    wants_feedback: bool = False
+    """The provider learns from codes that were approved, and is told by the message's id."""
 
 
 class DeliveryStatus(StrEnum):
@@ -82,6 +106,8 @@ class DeliveryStatus(StrEnum):
     UNKNOWN = "unknown"
     REJECTED = "rejected"
     THROTTLED = "throttled"
+    SENT = "sent"
+    """A receipt says that the carrier has it."""
     DELIVERED = "delivered"
     FAILED = "failed"
 
@@ -91,10 +117,11 @@ _RANK = {
     DeliveryStatus.SUBMITTED: 1,
     DeliveryStatus.NOT_SENT: 2,
     DeliveryStatus.UNKNOWN: 2,
-    DeliveryStatus.REJECTED: 3,
-    DeliveryStatus.THROTTLED: 3,
-    DeliveryStatus.FAILED: 4,
-    DeliveryStatus.DELIVERED: 5,
+    DeliveryStatus.SENT: 3,
+    DeliveryStatus.REJECTED: 4,
+    DeliveryStatus.THROTTLED: 4,
+    DeliveryStatus.FAILED: 5,
+    DeliveryStatus.DELIVERED: 6,
 }
 
 
@@ -110,8 +137,10 @@ class Delivery:
     at: int
     provider: str | None = None
     reason: str | None = None
+    message_id: str | None = None
+    """The provider's, kept where it wants to hear of an approval."""
     tries: int = 1
-    """How often this send went to a provider: 2 after an unknown outcome, where the service wants that."""
+    """How often this send was handed over: 2 after an unknown outcome or a missing receipt, for services that want it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

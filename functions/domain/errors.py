@@ -5,6 +5,7 @@
     │   ├── InvalidRequest
     │   ├── InvalidPhoneNumber
     │   ├── InvalidCode             not shaped like a code: never counted as an attempt
+    │   ├── InvalidSignature        a receipt that its provider did not sign, or not now
     │   ├── NumberTypeBlocked
     │   ├── RateLimited             retry_after says when
     │   ├── NotFound
@@ -49,6 +50,10 @@ class InvalidPhoneNumber(Refused):
 
 class InvalidCode(Refused):
     code = "invalid_code"
+
+
+class InvalidSignature(Refused):
+    code = "invalid_signature"
 
 
 class NumberTypeBlocked(Refused):

@@ -6,33 +6,32 @@ Sources: the official SDKs (yunpian/yunpian-java-sdk c406a89: `Code.java`, `mess
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
-from urllib.parse import parse_qsl, quote, unquote_plus, urlencode
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 import msgspec
 
-from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, SendResult
+from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
-from functions.providers.transport import Answer, Sessions, Timeouts, submit, without_answer
-from functions.usecases.ports import KeysUnavailable
+from functions.providers.account import Account
+from functions.providers.credentials import Credentials, Secret
+from functions.providers.gateway import FROM_ABROAD, Gateway, Request, by_status
+from functions.providers.transport import Answer, Timeouts
+from functions.usecases.ports import Acknowledgement, Push
 
 NAME = "yunpian"
 BASE_URL = "https://sms.yunpian.com"
 """For numbers in China and abroad; https://us.yunpian.com is its mirror overseas."""
-FROM_ABROAD = Timeouts(connect=2, whole=8)
-"""The way into China is long. Yunpian's own SDK allows 10 s to connect and 30 s to read: no caller waits for that."""
 
 _CHINA = 86
 _OK = 200
-_TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
@@ -63,6 +62,9 @@ _GROUPS: tuple[tuple[Outcome, frozenset[int]], ...] = (
 )
 _OUTCOMES: Mapping[int, Outcome] = {code: outcome for outcome, codes in _GROUPS for code in codes}
 
+_OF_THE_ROUTE = frozenset({5, 20, 23, 28, 58})
+"""Country, carrier or template that this account does not reach or have."""
+
 _WAIT: Mapping[int, int] = {
     8: 30,
     33: 30,
@@ -79,58 +81,35 @@ _LONGEST_REASON = 32
 _MOST_FIELDS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class YunpianCredentials:
+class YunpianSecret(Secret, frozen=True, kw_only=True):
     apikey: Sensitive
-    receipt_token: Sensitive
-    """The unguessable part of the receipts' URL: Yunpian signs none of its status reports."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Yunpian:
+async def open_provider(account: Account, timeouts: Timeouts = FROM_ABROAD) -> Gateway[YunpianSecret]:
     """Sends through `single_send`. Yunpian knows no idempotency key: the same request twice is two SMS."""
+    return Gateway(
+        name=NAME,
+        account=account,
+        credentials=Credentials(NAME, account.fetch_secret, YunpianSecret),
+        request=_single_send,
+        judge=_judge,
+        timeouts=timeouts,
+    )
 
-    name: ClassVar[str] = NAME
 
-    credentials: Callable[[], Awaitable[YunpianCredentials]] = field(repr=False)
-    """Cached by its giver; may raise KeysUnavailable. Not in the repr, where a bound method would show its owner."""
-    session: Sessions = field(repr=False)
-    base_url: str = BASE_URL
-    receipts_url: str | None = None
-    """Where the API is reached from outside, without a slash at the end. None: no receipts are asked for."""
-    timeouts: Timeouts = FROM_ABROAD
-
-    @property
-    def timeout(self) -> float:
-        """The credentials, where they have to be fetched, are given as long as a connection."""
-        return self.timeouts.connect + self.timeouts.whole
-
-    async def send(self, message: Message) -> SendResult:
-        try:
-            async with asyncio.timeout(self.timeouts.connect):
-                credentials = await self.credentials()
-        except (KeysUnavailable, TimeoutError):
-            return SendResult(provider=NAME, outcome=Outcome.CONFIG, reason="no_credentials")
-        answer = await submit(
-            self.session(),
-            f"{self.base_url}/v2/sms/single_send.json",
-            body=urlencode(self._form(message, credentials)).encode(),
-            headers=_HEADERS,
-            timeouts=self.timeouts,
-        )
-        return _judge(answer) if isinstance(answer, Answer) else without_answer(NAME, answer)
-
-    def _form(self, message: Message, credentials: YunpianCredentials) -> dict[str, str]:
-        form = {
-            "apikey": credentials.apikey.reveal(),
-            "mobile": _mobile(message.to),
-            "text": message.text.reveal(),
-            "uid": message.reference,
-        }
-        if self.receipts_url is not None:
-            token = quote(credentials.receipt_token.reveal(), safe="")
-            form["callback_url"] = f"{self.receipts_url}/v1/receipts/{NAME}/{token}"
-        return form
+def _single_send(message: Message, secret: YunpianSecret, account: Account) -> Request:
+    form = {
+        "apikey": secret.apikey.reveal(),
+        "mobile": _mobile(message.to),
+        "text": message.text.reveal(),
+        "uid": message.reference,
+    }
+    receipts = account.message_receipts(NAME, secret.receipt_token, message.reference)
+    if receipts is not None:
+        form["callback_url"] = receipts
+    return Request(
+        url=f"{account.url or BASE_URL}/v2/sms/single_send.json", body=urlencode(form).encode(), headers=_HEADERS
+    )
 
 
 def _mobile(number: PhoneNumber) -> str:
@@ -153,7 +132,7 @@ def _judge(answer: Answer) -> SendResult:
     reply = _parse(answer.body)
     outcome = None if reply is None else _outcome(reply.code, answer.status)
     if reply is None or outcome is None:
-        return _without_code(answer)
+        return by_status(NAME, answer)
     if outcome is Outcome.ACCEPTED:
         return _accepted(reply)
     return SendResult(
@@ -161,6 +140,7 @@ def _judge(answer: Answer) -> SendResult:
         outcome=outcome,
         reason=f"{NAME}_{reply.code}",
         retry_after=_WAIT.get(reply.code) if answer.retry_after is None else answer.retry_after,
+        scope=Scope.ROUTE if reply.code in _OF_THE_ROUTE else Scope.PROVIDER,
     )
 
 
@@ -193,17 +173,6 @@ def _accepted(reply: _Reply) -> SendResult:
     )
 
 
-def _without_code(answer: Answer) -> SendResult:
-    """No word of Yunpian's, or one that its status contradicts. 429 alone says that the request was turned away."""
-    throttled = answer.status == _TOO_MANY_REQUESTS
-    return SendResult(
-        provider=NAME,
-        outcome=Outcome.THROTTLED_ACCOUNT if throttled else Outcome.UNKNOWN,
-        reason=f"http_{answer.status}",
-        retry_after=answer.retry_after if throttled else None,
-    )
-
-
 class _Report(msgspec.Struct):
     """One entry of a status push."""
 
@@ -220,22 +189,28 @@ _STATUSES: Mapping[str, DeliveryStatus] = {"SUCCESS": DeliveryStatus.DELIVERED, 
 class YunpianReceipts:
     """Reads the status push: a form whose `sms_status` is a JSON array, url-encoded by the form and often once more.
 
-    Nothing is signed: the caller has checked the token in the URL.
+    Nothing is signed: the token in the address is all that there is to check.
     """
 
-    name: ClassVar[str] = NAME
-    acknowledgement: ClassVar[bytes] = b"SUCCESS"
+    acknowledgement: ClassVar[Acknowledgement] = Acknowledgement(b"SUCCESS")
     """What Yunpian wants to hear for every push that was understood, news or not."""
 
-    def read(self, body: bytes, now: int) -> tuple[Receipt, ...]:
-        """The receipts that are ours to read; none for a person's reply (`sms_reply`). Raises InvalidRequest."""
-        form = _parse_form(body)
+    def read(self, push: Push, secret: Mapping[str, Any], now: int) -> tuple[Receipt, ...]:  # noqa: ARG002 - no signature
+        """None for a person's reply (`sms_reply`). Raises InvalidRequest."""
+        form = _parse_form(push.body)
         if "sms_status" not in form and "sms_reply" in form:
             return ()
         reports = _parse_reports(form.get("sms_status", ""))
+        # Accounts that echo no uid (it is switched on by request) are found by the message's own address.
+        named = [(report, report.uid or push.reference) for report in reports]
         return tuple(
-            _receipt(report, report.uid, now) for report in reports if report.uid and report.report_status in _STATUSES
+            _receipt(report, reference, now)
+            for report, reference in named
+            if reference and report.report_status in _STATUSES
         )
+
+
+RECEIPTS = YunpianReceipts()
 
 
 def _parse_form(body: bytes) -> dict[str, str]:

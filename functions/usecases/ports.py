@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from functions.domain.checking import Guess
-from functions.domain.delivery import Message, SendResult
+from functions.domain.delivery import Message, Receipt, SendResult
 from functions.domain.keys import Keyring
 from functions.domain.verification import Record
 
@@ -132,10 +133,84 @@ class Provider(Protocol):
     def timeout(self) -> float:
         """Seconds after which `send` has answered, whatever happened."""
 
+    async def prepare(self) -> None:
+        """Looks at the credentials before a message needs them. Raises KeysUnavailable, which names the provider."""
+
     async def send(self, message: Message) -> SendResult:
         """Submits the message once, within the provider's own time-outs, and tells the outcome.
 
         Never raises for what the gateway or the network does, and never tries twice: whoever calls decides that.
+        """
+
+
+class LearningProvider(Provider, Protocol):
+    """One that wants to hear which codes came to use; its results say `wants_feedback`."""
+
+    async def approved(self, message_id: str) -> bool:
+        """Tells that the message's code was approved; whether the provider took note. Never raises for what it does."""
+
+
+class Circuits(Protocol):
+    """What all sandboxes know together of each provider's health. Never raises: in doubt a provider is asked."""
+
+    async def admits(self, provider: str) -> bool:
+        """Whether a message may go there: all is well, or this message is the one that tries it out."""
+
+    async def note(self, provider: str, *, failed: bool) -> None:
+        """To be told of every send that was admitted."""
+
+
+class Rates(Protocol):
+    """Each account's sends a second, shared by all sandboxes. Never raises: in doubt a message goes out."""
+
+    async def wait(self, provider: str, *, most: float) -> float | None:
+        """Seconds until this message's own place comes; None where that is more than `most`, and none was taken."""
+
+
+class DeliveryTimes(Protocol):
+    """How long receipts take in each country, learned from those that came. Never raises."""
+
+    async def learn(self, region: str, seconds: int) -> None:
+        """Of a message that was delivered: from its submission to the phone."""
+
+    async def usual(self, region: str) -> int | None:
+        """Seconds within which 19 of 20 arrive; None where too few have been seen of late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What a provider sent to its receipts address."""
+
+    method: str
+    url: str
+    """As the provider called it: the public address, with its query."""
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes = field(repr=False)
+    reference: str | None = None
+    """Of the message whose address this is; None where the account has one address for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a provider wants to hear, so that it does not push again."""
+
+    body: bytes = b""
+    media_type: str = "text/plain"
+
+
+class ReceiptReader(Protocol):
+    """One provider's receipts."""
+
+    @property
+    def acknowledgement(self) -> Acknowledgement: ...
+
+    def read(self, push: Push, secret: Mapping[str, Any], now: int) -> tuple[Receipt, ...]:
+        """Checks the signature, where the provider signs, and gives what is news of ours: not every push is.
+
+        `secret` is the provider's own, as it is stored. Raises InvalidRequest, InvalidSignature, and KeysUnavailable
+        where the secret lacks what is needed.
         """
 
 

@@ -48,6 +48,7 @@ STATUS: Mapping[type[errors.VerificationError], int] = {
     errors.InvalidPhoneNumber: 422,
     errors.InvalidCode: 422,
     errors.IdempotencyMismatch: 422,
+    errors.InvalidSignature: 401,
     errors.NumberTypeBlocked: 403,
     errors.RateLimited: 429,
     errors.NotFound: 404,
