@@ -140,7 +140,7 @@ class Delivery:
     message_id: str | None = None
     """The provider's, kept where it wants to hear of an approval."""
     tries: int = 1
-    """How often this send was handed over: 2 after an unknown outcome or a missing receipt, for services that want it."""
+    """How often this send was handed over: 2 after an unknown outcome or a missing receipt, where that is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
