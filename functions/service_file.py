@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,12 @@ from functions.domain.message import (
     parse_locale,
     text_problems,
 )
+from functions.domain.routing import Route
 from functions.domain.service import REMEMBERED_SENDS, Limit, OnResend, OnUnknown, Service
+from functions.route_file import ProviderSettings, parse_providers, parse_routes
+
+PROVIDERS_TABLE = "providers"
+"""The one table that is no service."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _Limits = Annotated[tuple[Limit, ...], Meta(max_length=5)]
@@ -39,6 +45,7 @@ _TYPES: Mapping[str, Any] = {
     "send_within": Annotated[int, Meta(ge=10, le=600)],
     "on_unknown": OnUnknown,
     "on_resend": OnResend,
+    "confirm_within": Annotated[int, Meta(ge=10, le=300)],
     "locale": str,
     "texts": dict[str, str],
     "domain": str,
@@ -52,22 +59,38 @@ class ServiceFileError(Exception):
         self.problems = problems
 
 
-def load_services(path: Path) -> Mapping[str, Service]:
-    """The services by name. Raises ServiceFileError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What services.toml says."""
+
+    services: Mapping[str, Service] = field(default_factory=dict)
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The providers that a route names."""
+        routes = [route for service in self.services.values() for route in service.routes]
+        return frozenset(via.provider for route in routes for via in route.providers)
+
+
+def load_configuration(path: Path) -> Configuration:
+    """Raises ServiceFileError."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ServiceFileError([f"{path.name}: {error}"]) from None
-    return parse_services(document)
+    return parse_configuration(document)
 
 
-def parse_services(document: Mapping[str, Any]) -> Mapping[str, Service]:
+def parse_configuration(document: Mapping[str, Any]) -> Configuration:
     """Raises ServiceFileError with every mistake."""
     problems: list[str] = []
-    services = {name: _parse_service(name, table, problems) for name, table in document.items()}
+    tables = dict(document)
+    providers = parse_providers(tables.pop(PROVIDERS_TABLE, {}), problems)
+    services = {name: _parse_service(name, table, problems) for name, table in tables.items()}
     if problems:
         raise ServiceFileError(problems)
-    return services
+    return Configuration(services=services, providers=providers)
 
 
 def _parse_service(name: str, table: object, problems: list[str]) -> Service:
@@ -78,6 +101,9 @@ def _parse_service(name: str, table: object, problems: list[str]) -> Service:
         return Service(name=name)
     found: dict[str, Any] = {}
     for key, value in table.items():
+        if key == "routes":
+            found[key] = _read_routes(name, value, problems)
+            continue
         wrong = _read(key, value, found)
         problems += [f"{name}.{key}: {problem}" for problem in wrong]
     problems += [f"{name}.texts.{problem}" for problem in _wording_problems(found)]
@@ -96,6 +122,13 @@ def _read(key: str, value: object, found: dict[str, Any]) -> list[str]:
     if not problems:
         found[key] = typed
     return problems
+
+
+def _read_routes(service: str, value: object, problems: list[str]) -> tuple[Route, ...]:
+    wrong: list[str] = []
+    routes = parse_routes(value, wrong)
+    problems += [f"{service}.routes{each}" for each in wrong]
+    return routes
 
 
 def _limit_problems(limits: tuple[Limit, ...]) -> list[str]:

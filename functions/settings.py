@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from functions.domain.service import Service
-from functions.service_file import ServiceFileError, load_services
+from functions.route_file import is_base_url
+from functions.service_file import Configuration, ServiceFileError, load_configuration
 
 SHIPPED_SERVICES = Path(__file__).with_name("services.toml")
 MOST_IN_FLIGHT = 1000
@@ -32,7 +30,13 @@ class Common:
     """Names the metrics."""
     log_level: str
     table: str
-    yunpian_secret: str
+    provider_secrets: str
+    """Where the names of the providers' secrets begin; each goes on with its provider's name."""
+    providers_url: str | None
+    """A simulator, which each provider is a path of; None on AWS, where they have their own addresses."""
+    receipts_url: str | None
+    """The public base URL under which providers reach the receipts function; None asks for no receipts."""
+    configuration: Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +45,6 @@ class Sending:
 
     keys_secret: str
     queue_url: str
-    yunpian_url: str | None
-    """None for the provider's own address."""
-    receipts_url: str | None
-    """The public base URL under which providers reach the receipts function; None asks for no receipts."""
-    services: Mapping[str, Service]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,32 +123,21 @@ class _Reader:
         found = self.environment.get(name)
         if not found:
             return None
-        if not _is_base_url(found):
+        if not is_base_url(found):
             self.problems.append(f"{name} must be an http(s) URL without a query")
         return found.rstrip("/")
 
-    def services(self) -> Mapping[str, Service]:
+    def configuration(self) -> Configuration:
         path = Path(self.environment.get("SERVICES_FILE") or SHIPPED_SERVICES)
         try:
-            return load_services(path)
+            return load_configuration(path)
         except ServiceFileError as error:
             self.problems += error.problems
-            return {}
+            return Configuration()
 
     def finish(self) -> None:
         if self.problems:
             raise SettingsError("\n".join(self.problems))
-
-
-def _is_base_url(text: str) -> bool:
-    """Whether a path can be put behind it."""
-    if re.search(r"[\s?#]", text):
-        return False
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets around no address, a port that is no number
-        return False
 
 
 def _common(reader: _Reader) -> Common:
@@ -157,7 +145,10 @@ def _common(reader: _Reader) -> Common:
         stack=reader.text("STACK_NAME"),
         log_level=reader.choice("LOG_LEVEL", _LEVELS, "INFO"),
         table=reader.text("TABLE_NAME"),
-        yunpian_secret=reader.text("YUNPIAN_SECRET"),
+        provider_secrets=reader.text("PROVIDER_SECRETS"),
+        providers_url=reader.url("PROVIDERS_URL"),
+        receipts_url=reader.url("RECEIPTS_URL"),
+        configuration=reader.configuration(),
     )
 
 
@@ -165,7 +156,4 @@ def _sending(reader: _Reader) -> Sending:
     return Sending(
         keys_secret=reader.text("KEYS_SECRET"),
         queue_url=reader.text("QUEUE_URL"),
-        yunpian_url=reader.url("YUNPIAN_URL"),
-        receipts_url=reader.url("RECEIPTS_URL"),
-        services=reader.services(),
     )

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from functions.domain.routing import Route, Via
+
 
 class OnUnknown(StrEnum):
-    """What a redelivery does with a send whose outcome nobody knows."""
+    """What becomes of a send whose outcome nobody knows."""
 
     NEVER = "never"
     """Leaves it: at most one SMS a request. The person can ask again after the cooldown."""
     ONCE = "once"
-    """Sends once more: at least one SMS is likelier, two are possible."""
+    """Sends once more, by the next provider where there is one: at least one SMS is likelier, two are possible."""
 
 
 class OnResend(StrEnum):
@@ -61,6 +63,11 @@ class Service:
     """Seconds after which a queued message is dropped, not sent late."""
     on_unknown: OnUnknown = OnUnknown.NEVER
     on_resend: OnResend = OnResend.SAME
+    routes: tuple[Route, ...] = (Route(providers=(Via(provider="yunpian"),)),)
+    """Looked through in this order for each number."""
+    confirm_within: int | None = None
+    """Seconds without a receipt of its delivery after which another provider sends the code too; for countries of which
+    enough receipts have come lately, the time that they take. None: nobody waits for receipts."""
     locale: str | None = None
     """For callers that name none; else the number's region decides."""
     texts: Mapping[str, str] = field(default_factory=dict)
