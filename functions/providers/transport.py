@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import aiohttp
+from yarl import URL
 
 from functions.domain.delivery import Outcome, SendResult
 
@@ -25,7 +26,10 @@ Sessions: TypeAlias = Callable[[], aiohttp.ClientSession]
 """Gives the session of now. The runtime owns it and replaces it after a freeze: ask at each send, keep none."""
 
 LARGEST_ANSWER = 65_536
-"""Bytes. The gateways' answers have a few hundred."""
+"""Bytes. The gateways' answers to a message have a few hundred."""
+
+_NO_GUESS = ("Content-Type",)
+"""aiohttp would name a type of its own, which no signature knows of."""
 
 _SECONDS = re.compile(r"[0-9]{1,5}")
 
@@ -73,9 +77,18 @@ class Unknown:
 
 
 async def submit(
-    session: aiohttp.ClientSession, url: str, *, body: bytes, headers: Mapping[str, str], timeouts: Timeouts
+    session: aiohttp.ClientSession,
+    url: str | URL,
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeouts: Timeouts,
+    largest: int = LARGEST_ANSWER,
 ) -> Answer | NotSent | Unknown:
     """POSTs the body, once: no second try (aiohttp makes none for a POST) and no redirect.
+
+    A URL that was made with `encoded=True` goes out as it stands, byte for byte. An answer of more than `largest` bytes
+    is read no further.
 
     Raises nothing for what the network or the gateway does; a cancellation goes through.
     """
@@ -85,10 +98,12 @@ async def submit(
         ceil_threshold=math.inf,  # else aiohttp rounds whatever is over 5 seconds up to a full second
     )
     try:
-        async with session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False) as response:
-            return await _read(response)
+        async with session.post(
+            url, data=body, headers=headers, timeout=limits, allow_redirects=False, skip_auto_headers=_NO_GUESS
+        ) as response:
+            return await _read(response, largest)
     except (aiohttp.ClientError, OSError) as fault:
-        return _classify(fault)
+        return classify(fault)
 
 
 def without_answer(provider: str, fault: NotSent | Unknown) -> SendResult:
@@ -97,11 +112,11 @@ def without_answer(provider: str, fault: NotSent | Unknown) -> SendResult:
     return SendResult(provider=provider, outcome=outcome, reason=fault.reason)
 
 
-async def _read(response: aiohttp.ClientResponse) -> Answer | Unknown:
+async def _read(response: aiohttp.ClientResponse, largest: int) -> Answer | Unknown:
     body = bytearray()
     async for part in response.content.iter_any():
         body += part
-        if len(body) > LARGEST_ANSWER:
+        if len(body) > largest:
             return Unknown("too_large")
     return Answer(status=response.status, body=bytes(body), retry_after=_retry_after(response.headers))
 
@@ -127,7 +142,7 @@ _UNKNOWN: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _classify(fault: Exception) -> NotSent | Unknown:
+def classify(fault: Exception) -> NotSent | Unknown:
     if isinstance(fault, aiohttp.ClientConnectorError) and isinstance(fault.os_error, ConnectionRefusedError):
         return NotSent("refused")
     for kind, reason in _NOT_SENT:
