@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
+from yarl import URL
+
 from functions.domain.delivery import Message, Outcome, SendResult
+from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, S
-from functions.providers.transport import Answer, Timeouts, submit, without_answer
+from functions.providers.transport import Answer, NotSent, Timeouts, Unknown, submit, without_answer
 from functions.usecases.ports import KeysUnavailable
 
 USUAL = Timeouts(connect=2, whole=6)
@@ -18,6 +22,7 @@ USUAL = Timeouts(connect=2, whole=6)
 FROM_ABROAD = Timeouts(connect=2, whole=8)
 """For gateways in China: the way into it is long."""
 
+_SUCCESSES = range(200, 300)
 _TOO_MANY_REQUESTS = 429
 
 
@@ -25,7 +30,8 @@ _TOO_MANY_REQUESTS = 429
 class Request:
     """A POST. `headers` can hold keys, and `body` holds the code."""
 
-    url: str
+    url: str | URL
+    """A URL where its encoding is part of what is signed."""
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
@@ -37,10 +43,13 @@ class Gateway(Generic[S]):
     name: str
     account: Account
     credentials: Credentials[S]
-    request: Callable[[Message, S, Account], Request] = field(repr=False)
+    request: Callable[[Message, S, Account], Request | SendResult] = field(repr=False)
+    """Or the result, where the vendor has no way to send this message and need not be asked."""
     judge: Callable[[Answer], SendResult] = field(repr=False)
     """Reads the answer, whatever its status. Raises nothing."""
     timeouts: Timeouts = USUAL
+    feedback: Callable[[str, S, Account], Request | None] = field(default=lambda *_: None, repr=False)
+    """Tells the vendor that the message of this id did its work. None where it, or this account, has no such call."""
 
     @property
     def timeout(self) -> float:
@@ -51,16 +60,44 @@ class Gateway(Generic[S]):
         await self.credentials()
 
     async def send(self, message: Message) -> SendResult:
-        try:
-            async with asyncio.timeout(self.timeouts.connect):
-                credentials = await self.credentials()
-        except (KeysUnavailable, TimeoutError):
+        credentials = await self._credentials()
+        if credentials is None:
             return SendResult(provider=self.name, outcome=Outcome.CONFIG, reason="no_credentials")
         request = self.request(message, credentials, self.account)
-        answer = await submit(
+        if isinstance(request, SendResult):
+            return request
+        answer = await self._submit(request)
+        if not isinstance(answer, Answer):
+            return without_answer(self.name, answer)
+        result = self.judge(answer)
+        return replace(result, wants_feedback=self._feedback(result.message_id, credentials) is not None)
+
+    async def approved(self, message_id: str) -> bool:
+        """Once, without a second try: what is lost here teaches the vendor a little less."""
+        credentials = await self._credentials()
+        request = None if credentials is None else self._feedback(message_id, credentials)
+        answer = None if request is None else await self._submit(request)
+        return isinstance(answer, Answer) and answer.status in _SUCCESSES
+
+    def _feedback(self, message_id: str | None, credentials: S) -> Request | None:
+        return None if message_id is None else self.feedback(message_id, credentials, self.account)
+
+    async def _credentials(self) -> S | None:
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                return await self.credentials()
+        except (KeysUnavailable, TimeoutError):
+            return None
+
+    async def _submit(self, request: Request) -> Answer | NotSent | Unknown:
+        return await submit(
             self.account.session(), request.url, body=request.body, headers=request.headers, timeouts=self.timeouts
         )
-        return self.judge(answer) if isinstance(answer, Answer) else without_answer(self.name, answer)
+
+
+def basic_authorization(user: str, password: Sensitive) -> str:
+    """The header's value (RFC 7617)."""
+    return f"Basic {base64.b64encode(f'{user}:{password.reveal()}'.encode()).decode()}"
 
 
 def by_status(provider: str, answer: Answer, meanings: Mapping[int, Outcome] | None = None) -> SendResult:
