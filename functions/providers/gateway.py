@@ -60,7 +60,7 @@ class Gateway(Generic[S]):
         await self.credentials()
 
     async def send(self, message: Message) -> SendResult:
-        credentials = await self._credentials()
+        credentials = await self.credentials_in_time()
         if credentials is None:
             return SendResult(provider=self.name, outcome=Outcome.CONFIG, reason="no_credentials")
         request = self.request(message, credentials, self.account)
@@ -74,7 +74,7 @@ class Gateway(Generic[S]):
 
     async def approved(self, message_id: str) -> bool:
         """Once, without a second try: what is lost here teaches the vendor a little less."""
-        credentials = await self._credentials()
+        credentials = await self.credentials_in_time()
         request = None if credentials is None else self._feedback(message_id, credentials)
         answer = None if request is None else await self._submit(request)
         return isinstance(answer, Answer) and answer.status in _SUCCESSES
@@ -82,7 +82,8 @@ class Gateway(Generic[S]):
     def _feedback(self, message_id: str | None, credentials: S) -> Request | None:
         return None if message_id is None else self.feedback(message_id, credentials, self.account)
 
-    async def _credentials(self) -> S | None:
+    async def credentials_in_time(self) -> S | None:
+        """None where they cannot be had within the time of a connection."""
         try:
             async with asyncio.timeout(self.timeouts.connect):
                 return await self.credentials()
