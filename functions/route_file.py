@@ -21,6 +21,7 @@ _Weight = Annotated[float, Meta(gt=0, le=1000)]
 _Text = Annotated[str, Meta(min_length=1, max_length=200)]
 _Rate = Annotated[float, Meta(gt=0, le=500)]
 
+_AWS = "aws_sms"
 _OF_A_VIA = frozenset(field.name for field in fields(Via)) - {"provider", "weight"}
 
 
@@ -32,8 +33,8 @@ class ProviderSettings:
     """Messages a second that the account may send, over all functions. At most 500: all sandboxes count in one item."""
     url: str | None = None
     """Instead of the provider's own address."""
-    options: Mapping[str, str] | None = None
-    """What only this provider knows."""
+    configuration_set: str | None = None
+    """Of AWS's, whose events tell what became of a message."""
 
 
 class _Via(msgspec.Struct, forbid_unknown_fields=True):
@@ -54,7 +55,7 @@ class _Route(msgspec.Struct, forbid_unknown_fields=True):
 class _Settings(msgspec.Struct, forbid_unknown_fields=True):
     rate: _Rate | None = None
     url: str | None = None
-    options: dict[str, str] | None = None
+    configuration_set: _Text | None = None
 
 
 def parse_routes(value: object, problems: list[str]) -> tuple[Route, ...]:
@@ -81,9 +82,12 @@ def parse_providers(table: object, problems: list[str]) -> Mapping[str, Provider
             continue
         settings = _convert(value, _Settings, where, problems)
         if settings is not None:
-            problems += [f"{where}.url: {wrong}" for wrong in _url_problems(settings.url)]
-            url = settings.url and settings.url.rstrip("/")
-            found[name] = ProviderSettings(rate=settings.rate, url=url, options=settings.options)
+            problems += [f"{where}.{wrong}" for wrong in _settings_problems(name, settings)]
+            found[name] = ProviderSettings(
+                rate=settings.rate,
+                url=settings.url and settings.url.rstrip("/"),
+                configuration_set=settings.configuration_set,
+            )
     return found
 
 
@@ -162,8 +166,13 @@ def _unknown_provider() -> str:
     return f"is no provider; there are {', '.join(sorted(PROVIDERS))}"
 
 
-def _url_problems(url: str | None) -> list[str]:
-    return [] if url is None or is_base_url(url) else ["must be an http(s) URL without a query"]
+def _settings_problems(name: str, settings: _Settings) -> list[str]:
+    found = []
+    if settings.url is not None and not is_base_url(settings.url):
+        found.append("url: must be an http(s) URL without a query")
+    if settings.configuration_set is not None and name != _AWS:
+        found.append(f"configuration_set: only {_AWS} has one")
+    return found
 
 
 def is_base_url(text: str) -> bool:

@@ -7,6 +7,7 @@
     │   ├── InvalidCode             not shaped like a code: never counted as an attempt
     │   ├── InvalidSignature        a receipt that its provider did not sign, or not now
     │   ├── NumberTypeBlocked
+    │   ├── CountryBlocked          no route of the service leads to the number's country
     │   ├── RateLimited             retry_after says when
     │   ├── NotFound
     │   ├── Conflict                the same request is under way, or the state does not allow it
@@ -58,6 +59,10 @@ class InvalidSignature(Refused):
 
 class NumberTypeBlocked(Refused):
     code = "number_type_blocked"
+
+
+class CountryBlocked(Refused):
+    code = "country_blocked"
 
 
 class RateLimited(Refused):

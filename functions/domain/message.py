@@ -76,9 +76,18 @@ def _choose(service: Service, number: PhoneNumber, locale: str | None) -> str | 
     """
     own = {_canonical(tag): text for tag, text in service.texts.items()}
     others: Mapping[str, str | Wording] = dict.fromkeys(_BUILT_IN, own[ANY_LOCALE]) if ANY_LOCALE in own else _BUILT_IN
+    wishes = _wishes(service, number, locale)
+    return next(text for tag in wishes if (text := _look_up(own, tag) or _look_up(others, tag)))
+
+
+def locales_of(service: Service, number: PhoneNumber, locale: str | None) -> list[str]:
+    """The language that a message is to be in, from its full tag down to its shortest."""
+    return _broader(_wishes(service, number, locale)[0])
+
+
+def _wishes(service: Service, number: PhoneNumber, locale: str | None) -> list[str]:
     language = LOCALE_BY_REGION.get(number.region, DEFAULT_LOCALE).split("-")[0]
-    wishes = (locale, service.locale, f"{language}-{number.region}")
-    return next(text for tag in wishes if tag and (text := _look_up(own, tag) or _look_up(others, tag)))
+    return [tag for tag in (locale, service.locale, f"{language}-{number.region}") if tag]
 
 
 def _look_up(texts: Mapping[str, _T], tag: str) -> _T | None:

@@ -34,15 +34,17 @@ class Route:
     locales: frozenset[str] = frozenset()
     """Languages or full tags, in lower case, such as de or zh-hant; none means every one."""
 
-    def fits(self, region: str, locale: str | None) -> bool:
-        if self.countries and region not in self.countries:
-            return False
-        return not self.locales or bool(self.locales.intersection(_broader(locale or "")))
+    def fits(self, region: str, locales: Sequence[str]) -> bool:
+        in_country = not self.countries or region in self.countries
+        return in_country and (not self.locales or not self.locales.isdisjoint(locales))
 
 
-def choose(routes: Sequence[Route], *, region: str, locale: str | None, seed: str) -> tuple[Via, ...]:
-    """The providers for a message, in the order in which to try them; none where no route fits."""
-    fitting = next((route for route in routes if route.fits(region, locale)), None)
+def choose(routes: Sequence[Route], *, region: str, locales: Sequence[str], seed: str) -> tuple[Via, ...]:
+    """The providers for a message, in the order in which to try them; none where no route fits.
+
+    `locales` is the message's, from its full tag down to its language.
+    """
+    fitting = next((route for route in routes if route.fits(region, locales)), None)
     if fitting is None:
         return ()
     if any(via.weight is None for via in fitting.providers):
@@ -55,8 +57,3 @@ def _lot(via: Via, seed: str) -> float:
     drawn = hashlib.sha256(f"{seed} {via.provider}".encode()).digest()
     uniform = (int.from_bytes(drawn[:6]) + 1) / (2**48 + 1)
     return -math.log(uniform) / (via.weight or 1)
-
-
-def _broader(locale: str) -> list[str]:
-    parts = locale.replace("_", "-").lower().split("-")
-    return ["-".join(parts[:length]) for length in range(len(parts), 0, -1)]

@@ -15,8 +15,13 @@ CLAIM_LEASE = 60
 """Seconds after which a claimed send belongs to nobody alive: longer than a sender's invocation (15 s), shorter than
 the queue's visibility time-out (90 s). A redelivery comes late enough to tell, an immediate duplicate does not."""
 
-_REPORTED = frozenset({DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
+_REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
 """What only a receipt can tell."""
+
+_WITHOUT_GOOD_NEWS = frozenset(
+    {DeliveryStatus.SUBMITTED, DeliveryStatus.UNKNOWN, DeliveryStatus.SENT, DeliveryStatus.FAILED}
+)
+"""Handed over, and not known to have arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,9 @@ class Start:
 
     request: str
     new_id: VerificationId
+    region: str
+    provider: str
+    """Who is to be asked first."""
     queued: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
 
@@ -106,13 +114,13 @@ def next_send_at(record: Record, service: Service, now: int) -> int:
     return max([now, *earliest])
 
 
-def take_from_queue(record: Record, request: str, now: int) -> Record:
+def take_from_queue(record: Record, request: str, now: int, provider: str) -> Record:
     """The sender's claim on a send that waits in the queue. Raises Conflict where it does not wait (any more)."""
     live = record.verification
     waits = live.delivery.request == request and live.delivery.status is DeliveryStatus.QUEUED
     if not waits or live.state(now) is not State.PENDING:
         raise Conflict("this send is claimed already, or its verification is over")
-    taken = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now)
+    taken = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now, provider=provider)
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=taken))
 
 
@@ -123,13 +131,40 @@ def outcome_is_unknown(delivery: Delivery, now: int) -> bool:
     return delivery.status is DeliveryStatus.UNKNOWN
 
 
-def retry_unknown(record: Record, request: str, now: int) -> Record:
+def retry_unknown(record: Record, request: str, now: int, provider: str) -> Record:
     """The one more send that a service with `on_unknown = "once"` wants. Raises Conflict where that was had."""
     live = record.verification
     untold = live.delivery.request == request and outcome_is_unknown(live.delivery, now)
     if not untold or live.delivery.tries > 1 or live.state(now) is not State.PENDING:
         raise Conflict("this send is claimed already, or its verification is over")
-    again = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now, tries=live.delivery.tries + 1)
+    return _hand_over_again(record, now, provider)
+
+
+def awaits_receipt(record: Record, send: int, now: int) -> bool:
+    """Whether this is the latest message, handed over once, and neither its phone nor its person has told of it."""
+    live = record.verification
+    open_still = live.state(now) is State.PENDING and live.delivery.status in _WITHOUT_GOOD_NEWS
+    return open_still and live.delivery.send == send and live.delivery.tries == 1
+
+
+def send_unconfirmed(record: Record, send: int, now: int, provider: str) -> Record:
+    """The one more send of a message that no receipt came for. Raises Conflict where that was had, or is not needed."""
+    if not awaits_receipt(record, send, now):
+        raise Conflict("this message arrived, was sent again, or its verification is over")
+    return _hand_over_again(record, now, provider)
+
+
+def _hand_over_again(record: Record, now: int, provider: str) -> Record:
+    live = record.verification
+    again = replace(
+        live.delivery,
+        status=DeliveryStatus.SUBMITTED,
+        at=now,
+        provider=provider,
+        reason=None,
+        message_id=None,
+        tries=live.delivery.tries + 1,
+    )
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=again))
 
 
@@ -164,7 +199,14 @@ def settle(record: Record, request: str, now: int, result: SendResult, status: D
     live = record.verification
     if live.delivery.request != request or live.delivery.status in _REPORTED:
         return None
-    noted = replace(live.delivery, status=status, at=now, provider=result.provider, reason=result.reason)
+    noted = replace(
+        live.delivery,
+        status=status,
+        at=now,
+        provider=result.provider,
+        reason=result.reason,
+        message_id=result.message_id if result.wants_feedback else None,
+    )
     canceled = live.canceled or status is DeliveryStatus.REJECTED
     settled = replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted, canceled=canceled))
     return _forget_request(settled, request) if status is DeliveryStatus.THROTTLED else settled
@@ -181,6 +223,8 @@ def receive(record: Record, receipt: Receipt, send: int) -> Record | None:
     live = record.verification
     if live.delivery.send != send or not supersedes(receipt.status, live.delivery.status):
         return None
+    if receipt.status is not DeliveryStatus.DELIVERED and receipt.provider != live.delivery.provider:
+        return None  # of a provider that has the message no more: another one was asked since
     noted = replace(
         live.delivery, status=receipt.status, at=receipt.at, provider=receipt.provider, reason=receipt.reason
     )
@@ -195,6 +239,7 @@ def _new_verification(
     return Verification(
         id=start.new_id,
         digest=code.digest,
+        region=start.region,
         own_code=code.own,
         generation=code.generation,
         attempts=0,
@@ -208,8 +253,9 @@ def _new_verification(
 
 
 def _handed_over(start: Start, send: int, now: int) -> Delivery:
-    status = DeliveryStatus.QUEUED if start.queued else DeliveryStatus.SUBMITTED
-    return Delivery(status=status, request=start.request, send=send, at=now)
+    if start.queued:
+        return Delivery(status=DeliveryStatus.QUEUED, request=start.request, send=send, at=now)
+    return Delivery(status=DeliveryStatus.SUBMITTED, request=start.request, send=send, at=now, provider=start.provider)
 
 
 def _remember(record: Record, start: Start, now: int) -> tuple[Sent, ...]:

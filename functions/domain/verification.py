@@ -42,6 +42,8 @@ class Sent:
 class Verification:
     id: VerificationId
     digest: str
+    region: str
+    """The number's, such as DE: all that is told of it."""
     own_code: bool
     """The caller brought the code, so nobody can derive it again."""
     generation: int

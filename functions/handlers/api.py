@@ -8,9 +8,9 @@ from typing import Any
 from mangum import Mangum
 
 from functions.aws import Clients
+from functions.handlers.providers import Readiness
 from functions.handlers.sending import build_sending
-from functions.queues.sqs import SqsSendQueue
-from functions.runtime import Connections, Runtime, wall_clock
+from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
 from functions.settings import ApiSettings, api_settings
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.secrets_manager import CachedSecret, SecretCallers
@@ -28,16 +28,18 @@ CONNECTIONS = 10
 """To the gateway: an HTTP invocation sends one message."""
 
 
-async def build(settings: ApiSettings, clients: Clients, connections: Connections) -> Boundary:
-    services = settings.sending.services
-    parts = await build_sending(settings.common, settings.sending, clients, connections)
+async def build(
+    settings: ApiSettings, clients: Clients, connections: Connections, remaining: TimeLeft
+) -> tuple[Boundary, Readiness]:
+    services = settings.common.configuration.services
+    parts = await build_sending(settings.common, settings.sending, clients, connections, remaining)
     api = Api(
         start=StartVerification(
             services=services,
             keys=parts.keys,
             reserve=parts.reserve,
             deliver=parts.deliver,
-            queue=SqsSendQueue(await clients.open("sqs"), settings.sending.queue_url),
+            queue=parts.queue,
             once=Once(answers=DynamoAnswerStore(parts.table, secrets.token_bytes), clock=wall_clock),
             entropy=secrets.token_bytes,
             clock=wall_clock,
@@ -46,6 +48,7 @@ async def build(settings: ApiSettings, clients: Clients, connections: Connection
             services=services,
             store=parts.store,
             keys=parts.keys,
+            queue=parts.queue,
             entropy=secrets.token_bytes,
             clock=wall_clock,
             journal=journal,
@@ -57,15 +60,16 @@ async def build(settings: ApiSettings, clients: Clients, connections: Connection
         ),
         name_caller=name_caller,
     )
-    return create_app(api, journal)
+    return create_app(api, journal), parts.ready
 
 
 settings = api_settings()
 configure(settings.common.log_level, settings.common.stack)
 runtime = Runtime()
 connections = Connections(limit=CONNECTIONS)
+remaining = TimeLeft()
 # The clients are made here, at start-up, because Lambda lends a whole CPU to it.
-app = runtime.start(build(settings, Clients(runtime.resources), connections))
+app, ready = runtime.start(build(settings, Clients(runtime.resources), connections, remaining))
 # mangum would run the app's start-up and shut-down for every event.
 asgi = Mangum(app, lifespan="off")
 
@@ -73,8 +77,14 @@ asgi = Mangum(app, lifespan="off")
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """API Gateway HTTP API, payload format 2.0."""
-    runtime.run(connections.wake())
+    remaining.begin(context)
+    runtime.run(_begin())
     try:
         return asgi(event, context)
     finally:
         connections.rest()
+
+
+async def _begin() -> None:
+    await connections.wake()
+    await ready()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from functools import partial
 from typing import Any
 
 from mangum import Mangum
 
 from functions.aws import Clients
-from functions.providers.yunpian import YunpianReceipts
+from functions.handlers.providers import module_of, secret_of
 from functions.runtime import Runtime, wall_clock
 from functions.settings import Common, receipts_settings
+from functions.stores.delivery_times import DynamoDeliveryTimes
 from functions.stores.dynamodb import Table
-from functions.stores.secrets_manager import CachedSecret, text_in
 from functions.stores.verifications import DynamoVerificationStore
 from functions.telemetry import configure, journal, observed
 from functions.usecases.receive import RecordReceipt
@@ -21,25 +20,53 @@ from functions.web.boundary import Boundary
 from functions.web.receipts import Receipts, ReceiptSource, create_receipts_app
 
 
-async def build(settings: Common, clients: Clients) -> Boundary:
-    store = DynamoVerificationStore(Table(await clients.open("dynamodb"), settings.table), secrets.token_bytes)
-    yunpian = CachedSecret(await clients.open("secretsmanager"), settings.yunpian_secret, wall_clock)
+async def build(settings: Common, clients: Clients) -> tuple[Boundary, RecordReceipt]:
+    table = Table(await clients.open("dynamodb"), settings.table)
+    secrets_client = await clients.open("secretsmanager")
+    record = RecordReceipt(
+        services=settings.configuration.services,
+        store=DynamoVerificationStore(table, secrets.token_bytes),
+        times=DynamoDeliveryTimes(table, wall_clock),
+        clock=wall_clock,
+        journal=journal,
+    )
     receipts = Receipts(
-        sources={YunpianReceipts.name: ReceiptSource(YunpianReceipts(), partial(text_in, yunpian, "receipt_token"))},
-        record=RecordReceipt(store=store, clock=wall_clock, journal=journal),
+        sources=_sources(settings, secrets_client),
+        record=record,
+        receipts_url=settings.receipts_url or "",
         clock=wall_clock,
     )
-    return create_receipts_app(receipts, journal)
+    return create_receipts_app(receipts, journal), record
+
+
+def _sources(settings: Common, secrets_client: Any) -> dict[str, ReceiptSource]:
+    """Of the providers that a route names and that push to an address."""
+    modules = {name: module_of(name) for name in settings.configuration.named}
+    return {
+        name: ReceiptSource(module.RECEIPTS, secret_of(name, settings, secrets_client))
+        for name, module in modules.items()
+        if hasattr(module, "RECEIPTS")
+    }
 
 
 settings = receipts_settings()
 configure(settings.log_level, settings.stack)
 runtime = Runtime()
+app, record = runtime.start(build(settings, Clients(runtime.resources)))
 # mangum would run the app's start-up and shut-down for every event.
-asgi = Mangum(runtime.start(build(settings, Clients(runtime.resources))), lifespan="off")
+asgi = Mangum(app, lifespan="off")
 
 
 @observed
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """API Gateway HTTP API, payload format 2.0."""
-    return asgi(event, context)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
+    """API Gateway HTTP API, payload format 2.0; and AWS's own events, from SNS or EventBridge."""
+    if "requestContext" in event:
+        return asgi(event, context)
+    runtime.run(_record_all(event))
+    return None
+
+
+async def _record_all(event: dict[str, Any]) -> None:
+    """Whose event it is IAM has checked. What can't be written raises, so that AWS hands the event out again."""
+    for receipt in module_of("aws_sms").read_event(event, wall_clock()) or ():
+        await record(receipt)

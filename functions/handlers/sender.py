@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.aws import Clients
+from functions.handlers.providers import Readiness, learning
 from functions.handlers.sending import build_sending
 from functions.queues.messages import decode_job
 from functions.queues.sqs import SqsDeadLetters, SqsRedelivery
-from functions.runtime import Connections, Runtime, wall_clock
+from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
 from functions.settings import SenderSettings, sender_settings
 from functions.stores.verifications_together import VerificationsTogether
 from functions.telemetry import configure, journal, observed
+from functions.usecases.confirm import ConfirmDelivery
+from functions.usecases.give_feedback import GiveFeedback
 from functions.usecases.ports import QueueUnavailable
 from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
@@ -28,8 +31,10 @@ ANSWERING = 0.25
 class Sender:
     send_batch: SendBatch
     redelivery: SqsRedelivery
+    ready: Readiness
 
     async def __call__(self, event: dict[str, Any], remaining: Callable[[], float]) -> dict[str, Any]:
+        await self.ready()
         unfinished = await self.send_batch([_message(record) for record in event["Records"]], remaining)
         await self._bring_back(unfinished, remaining() - ANSWERING)
         return {"batchItemFailures": [{"itemIdentifier": message.id} for message in unfinished]}
@@ -44,11 +49,11 @@ class Sender:
             journal("redelivery", outcome="late", reason=str(error) or "no_time")
 
 
-async def build(settings: SenderSettings, clients: Clients, connections: Connections) -> Sender:
-    parts = await build_sending(settings.common, settings.sending, clients, connections)
-    sqs = await clients.open("sqs")
+async def build(settings: SenderSettings, clients: Clients, connections: Connections, remaining: TimeLeft) -> Sender:
+    services = settings.common.configuration.services
+    parts = await build_sending(settings.common, settings.sending, clients, connections, remaining)
     send = SendQueued(
-        services=settings.sending.services,
+        services=services,
         store=parts.store,
         keys=parts.keys,
         reserve=replace(parts.reserve, store=VerificationsTogether(parts.store)),
@@ -56,14 +61,24 @@ async def build(settings: SenderSettings, clients: Clients, connections: Connect
         clock=wall_clock,
         journal=journal,
     )
+    confirm = ConfirmDelivery(
+        services=services,
+        store=parts.store,
+        keys=parts.keys,
+        deliver=parts.deliver,
+        clock=wall_clock,
+        journal=journal,
+    )
     batch = SendBatch(
         send=send,
-        provider=parts.provider,
-        dead_letters=SqsDeadLetters(sqs, settings.dead_letter_queue_url),
+        confirm=confirm,
+        give_feedback=GiveFeedback(providers=learning(parts.providers), journal=journal),
+        longest=parts.deliver.submit.longest,
+        dead_letters=SqsDeadLetters(parts.sqs, settings.dead_letter_queue_url),
         journal=journal,
         in_flight=settings.in_flight,
     )
-    return Sender(batch, SqsRedelivery(sqs, settings.sending.queue_url, secrets.token_bytes))
+    return Sender(batch, SqsRedelivery(parts.sqs, settings.sending.queue_url, secrets.token_bytes), parts.ready)
 
 
 def _message(record: dict[str, Any]) -> QueuedMessage:
@@ -81,19 +96,21 @@ settings = sender_settings()
 configure(settings.common.log_level, settings.common.stack)
 runtime = Runtime()
 connections = Connections(limit=settings.in_flight)
+remaining = TimeLeft()
 # The clients are made here, at start-up, because Lambda lends a whole CPU to it.
-sender = runtime.start(build(settings, Clients(runtime.resources), connections))
+sender = runtime.start(build(settings, Clients(runtime.resources), connections, remaining))
 
 
 @observed
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """SQS, with ReportBatchItemFailures."""
-    return runtime.run(_invoke(event, context))
+    remaining.begin(context)
+    return runtime.run(_invoke(event))
 
 
-async def _invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
+async def _invoke(event: dict[str, Any]) -> dict[str, Any]:
     await connections.wake()
     try:
-        return await sender(event, lambda: context.get_remaining_time_in_millis() / 1000)
+        return await sender(event, remaining)
     finally:
         connections.rest()

@@ -1,22 +1,29 @@
-"""What the functions that send have in common: keys, store and gateway, wired together."""
+"""What the functions that send have in common: keys, store and providers, wired together."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from functions.aws import Clients
-from functions.providers.yunpian import BASE_URL, Yunpian, YunpianCredentials
-from functions.runtime import Connections, wall_clock
+from functions.handlers.providers import Accounts, Readiness
+from functions.queues.sqs import SqsSendQueue
+from functions.runtime import Connections, TimeLeft, wall_clock, wall_clock_in_milliseconds
 from functions.settings import Common, Sending
+from functions.stores.circuits import DynamoCircuits
+from functions.stores.delivery_times import DynamoDeliveryTimes
 from functions.stores.dynamodb import Table
-from functions.stores.secrets_manager import CachedSecret, SecretKeys, text_in
+from functions.stores.rates import DynamoRates
+from functions.stores.secrets_manager import CachedSecret, SecretKeys
 from functions.stores.verifications import DynamoVerificationStore
 from functions.telemetry import journal
 from functions.usecases.deliver import Deliver
+from functions.usecases.follow_up import FollowUp
+from functions.usecases.ports import Provider
 from functions.usecases.reserve import Reserve
+from functions.usecases.submit import Submit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,35 +31,59 @@ class SendingParts:
     table: Table
     store: DynamoVerificationStore
     secrets_client: Any
+    sqs: Any
+    queue: SqsSendQueue
     keys: SecretKeys
-    provider: Yunpian
+    providers: Mapping[str, Provider]
+    ready: Readiness
     reserve: Reserve
     deliver: Deliver
 
 
-async def build_sending(common: Common, sending: Sending, clients: Clients, connections: Connections) -> SendingParts:
+async def build_sending(
+    common: Common, sending: Sending, clients: Clients, connections: Connections, remaining: TimeLeft
+) -> SendingParts:
     table = Table(await clients.open("dynamodb"), common.table)
     store = DynamoVerificationStore(table, secrets.token_bytes)
-    secrets_client = await clients.open("secretsmanager")
+    secrets_client, sqs = await clients.open("secretsmanager"), await clients.open("sqs")
     keys = SecretKeys(CachedSecret(secrets_client, sending.keys_secret, wall_clock))
-    provider = Yunpian(
-        credentials=partial(_credentials, CachedSecret(secrets_client, common.yunpian_secret, wall_clock)),
-        session=connections.session,
-        base_url=sending.yunpian_url or BASE_URL,
-        receipts_url=sending.receipts_url,
-    )
+    queue = SqsSendQueue(sqs, sending.queue_url)
+    providers = await Accounts(
+        common=common, clients=clients, secrets_client=secrets_client, session=connections.session
+    ).open_all()
     return SendingParts(
         table=table,
         store=store,
         secrets_client=secrets_client,
+        sqs=sqs,
+        queue=queue,
         keys=keys,
-        provider=provider,
+        providers=providers,
+        ready=Readiness(providers.values(), journal),
         reserve=Reserve(store=store, keys=keys, entropy=secrets.token_bytes, clock=wall_clock),
-        deliver=Deliver(store=store, provider=provider, clock=wall_clock, journal=journal),
+        deliver=Deliver(
+            store=store,
+            submit=_submit(common, table, providers, remaining),
+            follow_up=FollowUp(
+                queue=queue, times=DynamoDeliveryTimes(table, wall_clock), clock=wall_clock, journal=journal
+            ),
+            clock=wall_clock,
+            journal=journal,
+        ),
     )
 
 
-async def _credentials(secret: CachedSecret) -> YunpianCredentials:
-    return YunpianCredentials(
-        apikey=await text_in(secret, "apikey"), receipt_token=await text_in(secret, "receipt_token")
+def _submit(common: Common, table: Table, providers: Mapping[str, Provider], remaining: TimeLeft) -> Submit:
+    settings = common.configuration.providers
+    rates = {name: settings[name].rate for name in providers if name in settings}
+    return Submit(
+        providers=providers,
+        circuits=DynamoCircuits(table, wall_clock, journal, secrets.token_bytes),
+        rates=DynamoRates(
+            table,
+            wall_clock_in_milliseconds,
+            {name: rate for name, rate in rates.items() if rate is not None},
+            journal,
+        ),
+        remaining=remaining,
     )

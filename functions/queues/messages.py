@@ -1,13 +1,20 @@
-"""The queue's message, in and out:
+"""The queue's messages, in and out. Callers put sends:
 
     {"v": 1, "to": "+4915112345678", "service": "default", "locale": "de", "key": "…", "batch": "…",
      "send_by": 1800000000, "domain": "example.com", "app_hash": "…", "metadata": {}, "verification": "vfy_…"}
 
-Only `to` is required. It holds no code: the sender derives it.
+Only `to` is required. We ourselves put two kinds more, for later:
+
+    {"v": 1, "kind": "confirm", "to": "…", "service": "…", "request": "…", "verification": "vfy_…", "send": 1,
+     "tried": "twilio", "locale": "de", "domain": "…", "app_hash": "…"}
+    {"v": 1, "kind": "feedback", "provider": "twilio", "message_id": "…"}
+
+None holds a code: the sender derives it.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,14 +23,15 @@ from functions.domain.errors import Refused
 from functions.domain.identity import parse_id
 from functions.domain.message import parse_app_hash, parse_domain, parse_locale
 from functions.domain.metadata import parse_metadata
-from functions.usecases.ports import SendJob
+from functions.usecases.ports import ConfirmJob, FeedbackJob, Job, SendJob
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_Number = Annotated[str, msgspec.Meta(max_length=20)]
 
 
-class _Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    to: Annotated[str, msgspec.Meta(max_length=20)]
+class _Send(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    to: _Number
     v: Literal[1] = 1
     service: _Name = "default"
     locale: str | None = None
@@ -36,28 +44,77 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     metadata: dict[str, str] = {}
 
 
-def decode_job(body: str) -> SendJob | None:
+class _Confirm(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    kind: Literal["confirm"]
+    to: _Number
+    service: _Name
+    request: _Key
+    verification: str
+    send: int
+    tried: _Name
+    v: Literal[1] = 1
+    locale: str | None = None
+    domain: str | None = None
+    app_hash: str | None = None
+
+
+class _Feedback(msgspec.Struct, forbid_unknown_fields=True):
+    kind: Literal["feedback"]
+    provider: _Name
+    message_id: _Key
+    v: Literal[1] = 1
+
+
+class _Kind(msgspec.Struct):
+    kind: Literal["send", "confirm", "feedback"] = "send"
+
+
+def decode_job(body: str) -> Job | None:
     """None where the body is no message of ours. Whether its number exists is the sender's to find out."""
     try:
-        found = msgspec.json.decode(body, type=_Body)
-        return SendJob(
-            to=found.to,
-            service=found.service,
-            key=found.key,
-            locale=found.locale and parse_locale(found.locale),
-            batch=found.batch,
-            send_by=found.send_by,
-            domain=found.domain and parse_domain(found.domain),
-            app_hash=found.app_hash and parse_app_hash(found.app_hash),
-            verification=found.verification and str(parse_id(found.verification)),
-            metadata=parse_metadata(found.metadata),
-        )
+        match msgspec.json.decode(body, type=_Kind).kind:
+            case "confirm":
+                return _to_confirm(msgspec.json.decode(body, type=_Confirm))
+            case "feedback":
+                feedback = msgspec.json.decode(body, type=_Feedback)
+                return FeedbackJob(provider=feedback.provider, message_id=feedback.message_id)
+            case _:
+                return _to_send(msgspec.json.decode(body, type=_Send))
     except (msgspec.DecodeError, UnicodeEncodeError, Refused):
         return None
 
 
-def encode_job(job: SendJob) -> str:
-    body = _Body(
+def encode_job(job: Job) -> str:
+    return msgspec.json.encode({"v": 1, **msgspec.to_builtins(_from_job(job))}).decode()
+
+
+def _from_job(job: Job) -> _Send | _Confirm | _Feedback:
+    match job:
+        case ConfirmJob():
+            return _Confirm(kind="confirm", **asdict(job))
+        case FeedbackJob():
+            return _Feedback(kind="feedback", **asdict(job))
+        case _:
+            return _from_send(job)
+
+
+def _to_send(found: _Send) -> SendJob:
+    return SendJob(
+        to=found.to,
+        service=found.service,
+        key=found.key,
+        locale=found.locale and parse_locale(found.locale),
+        batch=found.batch,
+        send_by=found.send_by,
+        domain=found.domain and parse_domain(found.domain),
+        app_hash=found.app_hash and parse_app_hash(found.app_hash),
+        verification=found.verification and str(parse_id(found.verification)),
+        metadata=parse_metadata(found.metadata),
+    )
+
+
+def _from_send(job: SendJob) -> _Send:
+    return _Send(
         to=job.to,
         service=job.service,
         locale=job.locale,
@@ -69,4 +126,15 @@ def encode_job(job: SendJob) -> str:
         verification=job.verification,
         metadata=dict(job.metadata),
     )
-    return msgspec.json.encode({"v": 1, **msgspec.to_builtins(body)}).decode()
+
+
+def _to_confirm(found: _Confirm) -> ConfirmJob:
+    described = msgspec.structs.asdict(found)
+    del described["kind"], described["v"]
+    described |= {
+        "verification": str(parse_id(found.verification)),
+        "locale": found.locale and parse_locale(found.locale),
+        "domain": found.domain and parse_domain(found.domain),
+        "app_hash": found.app_hash and parse_app_hash(found.app_hash),
+    }
+    return ConfirmJob(**described)

@@ -9,15 +9,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.queues.messages import encode_job
-from functions.usecases.ports import Entropy, QueueUnavailable, SendJob
+from functions.usecases.ports import Entropy, Job, QueueUnavailable
 
 FIRST_WAIT = 6
 """Seconds until a failed send is tried again, at most: its code is waited for, so not the queue's 90. Doubles with each
-delivery, so that the queue's five last about as long as a message stays fresh, and not only through a short outage."""
+delivery up to LONGEST_WAIT, so that the queue's nine deliveries last longer than a message stays fresh (120 s): while
+all providers are down it comes back until it is dropped as too late, and is no dead letter."""
+LONGEST_WAIT = 48
+"""Seconds, at most."""
 _BATCH = 10
 """SQS takes ten entries a call."""
-_MOST_DOUBLINGS = 4
-"""Up to the queue's own time-out, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class SqsSendQueue:
     """An aiobotocore SQS client."""
     url: str
 
-    async def put(self, job: SendJob) -> None:
-        await _call(self.client.send_message, QueueUrl=self.url, MessageBody=encode_job(job))
+    async def put(self, job: Job, *, delay: int = 0) -> None:
+        await _call(self.client.send_message, QueueUrl=self.url, MessageBody=encode_job(job), DelaySeconds=delay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class SqsRedelivery:
         await self._change([(handle, self._wait(delivered)) for handle, delivered in deliveries])
 
     def _wait(self, delivered: int) -> int:
-        longest = FIRST_WAIT << min(delivered - 1, _MOST_DOUBLINGS)
+        longest = min(FIRST_WAIT << min(delivered - 1, 8), LONGEST_WAIT)
         return longest - self.entropy(1)[0] % (longest // 2 + 1)
 
     async def _change(self, waits: Sequence[tuple[str, int]]) -> None:

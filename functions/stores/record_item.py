@@ -27,6 +27,7 @@ def to_item(record: Record, *, write: str) -> Item:
         "streak": _number(record.streak),
         "id": {"S": str(live.id)},
         "digest": {"S": live.digest},
+        "region": {"S": live.region},
         "own_code": {"BOOL": live.own_code},
         "generation": _number(live.generation),
         "attempts": _number(live.attempts),
@@ -61,6 +62,7 @@ def _to_verification(item: Item) -> Verification:
     return Verification(
         id=parse_id(item["id"]["S"]),
         digest=item["digest"]["S"],
+        region=item["region"]["S"],
         own_code=item["own_code"]["BOOL"],
         generation=_int(item["generation"]),
         attempts=_int(item["attempts"]),
@@ -88,6 +90,8 @@ def _from_delivery(delivery: Delivery) -> Item:
         item["provider"] = {"S": delivery.provider}
     if delivery.reason is not None:
         item["reason"] = {"S": delivery.reason}
+    if delivery.message_id is not None:
+        item["message_id"] = {"S": delivery.message_id}
     return item
 
 
@@ -99,6 +103,7 @@ def _to_delivery(item: Item) -> Delivery:
         at=_int(item["at"]),
         provider=_text(item.get("provider")),
         reason=_text(item.get("reason")),
+        message_id=_text(item.get("message_id")),
         tries=_int(item["tries"]),
     )
 

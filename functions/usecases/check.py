@@ -7,11 +7,21 @@ from dataclasses import dataclass
 
 from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code
+from functions.domain.delivery import Delivery
 from functions.domain.errors import NotFound, VerificationError
 from functions.domain.identity import REQUEST_BYTES, parse_id, request_digest, request_from
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
-from functions.usecases.ports import Clock, Entropy, Journal, Keys, VerificationStore
+from functions.usecases.ports import (
+    Clock,
+    Entropy,
+    FeedbackJob,
+    Journal,
+    Keys,
+    QueueUnavailable,
+    SendQueue,
+    VerificationStore,
+)
 from functions.usecases.views import VerificationView, view
 
 
@@ -37,6 +47,7 @@ class CheckVerification:
     services: Mapping[str, Service]
     store: VerificationStore
     keys: Keys
+    queue: SendQueue
     entropy: Entropy
     clock: Clock
     journal: Journal
@@ -50,8 +61,19 @@ class CheckVerification:
             self.journal("check", verification=str(guess.id), outcome=refusal.code)
             raise
         self.journal("check", verification=str(guess.id), outcome="approved" if verdict.valid else "wrong")
+        if verdict.valid:
+            await self._give_feedback(verdict.record.verification.delivery)
         service = self.services.get(verdict.record.service, Service())
         return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
+
+    async def _give_feedback(self, delivery: Delivery) -> None:
+        """By way of the queue: nobody who signs in waits for a gateway to take note."""
+        if delivery.provider is None or delivery.message_id is None:
+            return
+        try:
+            await self.queue.put(FeedbackJob(provider=delivery.provider, message_id=delivery.message_id))
+        except QueueUnavailable as error:
+            self.journal("feedback", provider=delivery.provider, outcome="not_told", reason=str(error))
 
     async def _guess(self, command: CheckCommand) -> Guess:
         verification_id = parse_id(command.id)

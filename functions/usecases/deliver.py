@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResult
 from functions.domain.errors import DeliveryRejected, DeliveryUnavailable, RateLimited
 from functions.domain.identity import reference
 from functions.domain.message import compose
-from functions.domain.sending import release, settle
+from functions.domain.routing import Via
+from functions.domain.sending import release, retry_unknown, settle
 from functions.domain.sensitive import Sensitive
+from functions.domain.service import OnUnknown
 from functions.domain.verification import Record
 from functions.usecases.advance import advance
-from functions.usecases.ports import Clock, Journal, Provider, VerificationStore
+from functions.usecases.follow_up import FollowUp
+from functions.usecases.ports import Clock, Journal, StoreUnavailable, VerificationStore
 from functions.usecases.reserve import Wish
+from functions.usecases.submit import Submit
 
 _STATUS = {
     Outcome.ACCEPTED: DeliveryStatus.SUBMITTED,
@@ -40,22 +44,64 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliver:
-    """A message that was taken needs no second write: its receipt finds the verification by the reference."""
+    """A message that its first provider took needs no second write: its receipt finds the verification by itself.
+
+    The record's delivery is claimed for the first provider of the plan when this is called.
+    """
 
     store: VerificationStore
-    provider: Provider
+    submit: Submit
+    follow_up: FollowUp
     clock: Clock
     journal: Journal
 
     async def __call__(self, record: Record, code: Sensitive, wish: Wish) -> Delivered:
         """Raises StoreUnavailable where a refusal could not be written down; the claim then still stands."""
-        message = self._message(record, code, wish)
-        began = asyncio.get_running_loop().time()
-        result = await self.provider.send(message)
-        self._report(record, wish, result, asyncio.get_running_loop().time() - began)
+        plan = wish.plan
+        result = await self._submit(plan, record, code, wish)
+        others = _after(plan, result.provider) if _is_to_be_sent_again(result, record, wish) else ()
+        if others:
+            record = await self._claim_again(record, wish, result, others[0].provider)
+            result = await self._submit(others, record, code, wish)
+        if result.outcome is not Outcome.ACCEPTED:
+            return Delivered(await self._write_down(record, wish, result), result)
+        record = await self._note_taken(record, wish, result)
+        await self.follow_up(record, wish, result.provider)
+        return Delivered(record, result)
+
+    async def once_more(self, record: Record, code: Sensitive, wish: Wish, plan: Sequence[Via]) -> SendResult:
+        """Sends by these providers what another one took earlier. What they refuse says nothing of that message."""
+        result = await self._submit(plan, record, code, wish)
         if result.outcome is Outcome.ACCEPTED:
-            return Delivered(record, result)
-        return Delivered(await self._write_down(record, wish, result), result)
+            await self._note_taken(record, wish, result)
+        return result
+
+    async def note(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> Record:
+        """Writes down what became of a send that somebody else had in hand.
+
+        Whoever moved the delivery on meanwhile (another worker, a receipt) knows more of it, and is left to it.
+        """
+        now, delivery = self.clock(), record.verification.delivery
+        result = _untold(record, wish, Outcome.UNKNOWN, reason)
+
+        def step(found: Record) -> Record | None:
+            return settle(found, wish.request, now, result, status) if found.verification.delivery == delivery else None
+
+        return await advance(self.store, record, step, now=now)
+
+    async def give_back(self, record: Record, wish: Wish, *, reason: str) -> None:
+        """Undoes a reservation that no message came of."""
+        now, result = self.clock(), _untold(record, wish, Outcome.TRANSIENT, reason)
+        await advance(self.store, record, lambda found: release(found, wish.request, now, result), now=now)
+
+    async def _submit(self, plan: Sequence[Via], record: Record, code: Sensitive, wish: Wish) -> SendResult:
+        def report(result: SendResult, seconds: float) -> None:
+            self._report(record, wish, result, seconds)
+
+        result = await self.submit(plan, self._message(record, code, wish), report)
+        if result.outcome is Outcome.ACCEPTED and result.provider != wish.plan[0].provider:
+            self.journal("failover", verification=str(record.verification.id), provider=result.provider)
+        return result
 
     def _message(self, record: Record, code: Sensitive, wish: Wish) -> Message:
         live = record.verification
@@ -69,33 +115,43 @@ class Deliver:
                 domain=wish.domain,
                 app_hash=wish.app_hash,
             ),
+            code=code,
             reference=reference(live.id, live.delivery.send),
             valid_for=max(live.expires_at - self.clock(), 1),
         )
 
-    async def _write_down(self, record: Record, wish: Wish, result: SendResult) -> Record:
+    async def _claim_again(self, record: Record, wish: Wish, unknown: SendResult, provider: str) -> Record:
+        """Before the second provider is asked: a worker that died after it must not have a third one asked."""
         now = self.clock()
-        return await advance(self.store, record, lambda found: _after(found, wish, result, now), now=now)
-
-    async def note(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> Record:
-        """Writes down what became of a send that somebody else had in hand.
-
-        Whoever moved the delivery on meanwhile (another worker, a receipt) knows more of it, and is left to it.
-        """
-        now, delivery = self.clock(), record.verification.delivery
-        provider = delivery.provider or self.provider.name
-        result = SendResult(provider=provider, outcome=Outcome.UNKNOWN, reason=reason)
 
         def step(found: Record) -> Record | None:
-            return settle(found, wish.request, now, result, status) if found.verification.delivery == delivery else None
+            told = settle(found, wish.request, now, unknown, DeliveryStatus.UNKNOWN)
+            return None if told is None else retry_unknown(told, wish.request, now, provider)
 
         return await advance(self.store, record, step, now=now)
 
-    async def give_back(self, record: Record, wish: Wish, *, reason: str) -> None:
-        """Undoes a reservation that no message came of."""
+    async def _note_taken(self, record: Record, wish: Wish, result: SendResult) -> Record:
+        """Writes who took the message where the claim names another, or where its id is needed later.
+
+        It is out, so nothing may look as if it was not: what could not be written its receipt tells.
+        """
+        if result.provider == record.verification.delivery.provider and not result.wants_feedback:
+            return record
         now = self.clock()
-        result = SendResult(provider=self.provider.name, outcome=Outcome.TRANSIENT, reason=reason)
-        await advance(self.store, record, lambda found: release(found, wish.request, now, result), now=now)
+        try:
+            return await advance(
+                self.store,
+                record,
+                lambda found: settle(found, wish.request, now, result, DeliveryStatus.SUBMITTED),
+                now=now,
+            )
+        except StoreUnavailable as error:
+            self.journal("unrecorded", verification=str(record.verification.id), reason=str(error))
+            return record
+
+    async def _write_down(self, record: Record, wish: Wish, result: SendResult) -> Record:
+        now = self.clock()
+        return await advance(self.store, record, lambda found: _refused(found, wish, result, now), now=now)
 
     def _report(self, record: Record, wish: Wish, result: SendResult, seconds: float) -> None:
         self.journal(
@@ -113,7 +169,24 @@ class Deliver:
         )
 
 
-def _after(record: Record, wish: Wish, result: SendResult, now: int) -> Record | None:
+def _after(plan: Sequence[Via], provider: str) -> Sequence[Via]:
+    """Those of the plan that come after this one."""
+    names = [via.provider for via in plan]
+    return plan[names.index(provider) + 1 :]
+
+
+def _is_to_be_sent_again(result: SendResult, record: Record, wish: Wish) -> bool:
+    untold = result.outcome is Outcome.UNKNOWN and record.verification.delivery.tries == 1
+    return untold and wish.service.on_unknown is OnUnknown.ONCE
+
+
+def _untold(record: Record, wish: Wish, outcome: Outcome, reason: str) -> SendResult:
+    """What is said of a send that no provider said anything of."""
+    provider = record.verification.delivery.provider or wish.plan[0].provider
+    return SendResult(provider=provider, outcome=outcome, reason=reason)
+
+
+def _refused(record: Record, wish: Wish, result: SendResult, now: int) -> Record | None:
     """The record as an answer that is not «taken» leaves it."""
     status = _STATUS[result.outcome]
     if record.verification.delivery.tries > 1 and status is DeliveryStatus.NOT_SENT:

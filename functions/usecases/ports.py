@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from functions.domain.checking import Guess
 from functions.domain.delivery import Message, Receipt, SendResult
@@ -113,9 +113,36 @@ class SendJob:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmJob:
+    """A message that was handed over, to be looked at again: did a receipt come? Holds no code either."""
+
+    to: str
+    service: str
+    request: str
+    verification: str
+    send: int
+    tried: str
+    """The provider that took it."""
+    locale: str | None = None
+    domain: str | None = None
+    app_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackJob:
+    """A code was approved, and the provider that sent it wants to know."""
+
+    provider: str
+    message_id: str
+
+
+Job: TypeAlias = SendJob | ConfirmJob | FeedbackJob
+
+
 class SendQueue(Protocol):
-    async def put(self, job: SendJob) -> None:
-        """Raises QueueUnavailable."""
+    async def put(self, job: Job, *, delay: int = 0) -> None:
+        """To be handed out after `delay` seconds, at most 900. Raises QueueUnavailable."""
 
 
 class DeadLetters(Protocol):
@@ -143,6 +170,7 @@ class Provider(Protocol):
         """
 
 
+@runtime_checkable
 class LearningProvider(Provider, Protocol):
     """One that wants to hear which codes came to use; its results say `wants_feedback`."""
 

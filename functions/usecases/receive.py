@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from functions.domain.delivery import Receipt
+from functions.domain.delivery import DeliveryStatus, Receipt
 from functions.domain.errors import NotFound
 from functions.domain.identity import VerificationId, parse_reference
 from functions.domain.sending import receive
+from functions.domain.service import Service
 from functions.domain.verification import Record
 from functions.usecases.advance import advance
-from functions.usecases.ports import Clock, Journal, VerificationStore
+from functions.usecases.ports import Clock, DeliveryTimes, Journal, VerificationStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordReceipt:
     """Raises StoreUnavailable: the provider should push the receipt again then."""
 
+    services: Mapping[str, Service]
     store: VerificationStore
+    times: DeliveryTimes
     clock: Clock
     journal: Journal
 
@@ -39,6 +43,7 @@ class RecordReceipt:
             return receive(found, receipt, send) if found.verification.id == verification_id else None
 
         await advance(self.store, record, step, now=self.clock())
+        await self._learn(record, receipt, send)
         self.journal(
             "receipt",
             verification=str(verification_id),
@@ -46,3 +51,12 @@ class RecordReceipt:
             outcome=receipt.status.value,
             reason=receipt.reason,
         )
+
+    async def _learn(self, before: Record, receipt: Receipt, send: int) -> None:
+        """How long it took, where the service waits for receipts: of the latest message, handed over once."""
+        service, live = self.services.get(before.service), before.verification
+        if service is None or service.confirm_within is None or receipt.status is not DeliveryStatus.DELIVERED:
+            return
+        news = live.delivery.status in {DeliveryStatus.SUBMITTED, DeliveryStatus.SENT}
+        if news and live.delivery.send == send == live.sends and live.delivery.tries == 1 and before.sent:
+            await self.times.learn(live.region, max(receipt.at - before.sent[-1].at, 0))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from functions.domain.code import derive_code, digest_code
-from functions.domain.errors import Conflict
+from functions.domain.errors import Conflict, CountryBlocked
 from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from, number_key
+from functions.domain.message import locales_of
 from functions.domain.phone import PhoneNumber
+from functions.domain.routing import Via, choose
 from functions.domain.sending import Code, Start, first, renew, resend, resends
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnResend, Service
@@ -32,6 +34,19 @@ class Wish:
     queued: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def plan(self) -> tuple[Via, ...]:
+        """The providers to try, in this order. Raises CountryBlocked."""
+        plan = choose(
+            self.service.routes,
+            region=self.to.region,
+            locales=locales_of(self.service, self.to, self.locale),
+            seed=self.request,
+        )
+        if not plan:
+            raise CountryBlocked("no route of this service leads to the number's country")
+        return plan
+
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
@@ -42,7 +57,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
-    """Raises RateLimited, Conflict, StoreUnavailable or KeysUnavailable; nothing is stored then."""
+    """Raises CountryBlocked, RateLimited, Conflict, StoreUnavailable or KeysUnavailable; nothing is stored then."""
 
     store: VerificationStore
     keys: Keys
@@ -67,7 +82,14 @@ class Reserve:
         keys = await self.keys.keyring()
         key = number_key(keys, wish.service.name, wish.to.e164)
         new_id = VerificationId(keys.current, key, nonce_from(self.entropy(NONCE_BYTES)))
-        return Start(request=wish.request, new_id=new_id, queued=wish.queued, metadata=wish.metadata)
+        return Start(
+            request=wish.request,
+            new_id=new_id,
+            region=wish.to.region,
+            provider=wish.plan[0].provider,
+            queued=wish.queued,
+            metadata=wish.metadata,
+        )
 
     async def _step(self, record: Record | None, start: Start, wish: Wish, now: int) -> tuple[Record, Sensitive]:
         if record is not None and resends(record, now):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from functions.domain.delivery import DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
@@ -21,18 +20,9 @@ from functions.domain.service import OnUnknown, Service
 from functions.domain.verification import Record, State
 from functions.usecases.advance import advance
 from functions.usecases.deliver import Deliver
+from functions.usecases.disposition import Disposition
 from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore
 from functions.usecases.reserve import Reserve, Wish, code_again
-
-
-class Disposition(Enum):
-    """What becomes of the message."""
-
-    DONE = auto()
-    AGAIN = auto()
-    """Nothing was sent: deliver it again, soon."""
-    POISON = auto()
-    """It can never be carried out: to the dead letters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +90,10 @@ class SendQueued:
         if record.verification.delivery.status is not DeliveryStatus.QUEUED:
             return await self._repeat(job, record, wish)
         code, now = await code_again(self.keys, record.verification, wish.service), self.clock()
-        taken = await advance(self.store, record, lambda found: take_from_queue(found, wish.request, now), now=now)
+        first = wish.plan[0].provider
+        taken = await advance(
+            self.store, record, lambda found: take_from_queue(found, wish.request, now, first), now=now
+        )
         return await self._deliver(taken, code, wish)
 
     async def _repeat(self, job: SendJob, record: Record, wish: Wish) -> Disposition:
@@ -109,7 +102,10 @@ class SendQueued:
             return self._leave(Disposition.DONE, job, "duplicate")
         if wish.service.on_unknown is OnUnknown.ONCE and record.verification.state(now) is State.PENDING:
             code = await code_again(self.keys, record.verification, wish.service)
-            claimed = await advance(self.store, record, lambda found: retry_unknown(found, wish.request, now), now=now)
+            first = wish.plan[0].provider
+            claimed = await advance(
+                self.store, record, lambda found: retry_unknown(found, wish.request, now, first), now=now
+            )
             return await self._deliver(claimed, code, wish)
         if delivery.status is DeliveryStatus.SUBMITTED:
             await self.deliver.note(record, wish, DeliveryStatus.UNKNOWN, "worker_died")
@@ -117,7 +113,7 @@ class SendQueued:
 
     async def _deliver(self, record: Record, code: Sensitive, wish: Wish) -> Disposition:
         delivered = await self.deliver(record, code, wish)
-        outcome, tries = delivered.result.outcome, record.verification.delivery.tries
+        outcome, tries = delivered.result.outcome, delivered.record.verification.delivery.tries
         unknown_again = outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE
         # After an unknown outcome there is one more try, whatever comes of it: a third might be a third SMS.
         return Disposition.AGAIN if tries == 1 and (outcome.may_try_again or unknown_again) else Disposition.DONE

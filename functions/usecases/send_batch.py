@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from functions.usecases.ports import DeadLetters, Journal, KeysUnavailable, Provider, QueueUnavailable, SendJob
-from functions.usecases.send import Disposition, SendQueued
+from functions.usecases.confirm import ConfirmDelivery
+from functions.usecases.disposition import Disposition
+from functions.usecases.give_feedback import GiveFeedback
+from functions.usecases.ports import (
+    ConfirmJob,
+    DeadLetters,
+    FeedbackJob,
+    Job,
+    Journal,
+    KeysUnavailable,
+    QueueUnavailable,
+)
+from functions.usecases.send import SendQueued
+from functions.usecases.submit import MARGIN
 
-MARGIN = 1.5
-"""Seconds beside the gateway's own: two writes, and the answer to Lambda."""
 LAST_WORD = 0.5
 """Seconds of the margin that are the answer's. What is still under way by then is broken off: an invocation that Lambda
 ends has its whole batch delivered again, and of each message that it had sent nobody knows any more."""
@@ -26,7 +36,7 @@ class QueuedMessage:
     body: str = field(repr=False)
     handle: str = field(repr=False)
     queued_at: int
-    job: SendJob | None
+    job: Job | None
     delivered: int = 1
     """How often the queue has delivered it, this time included."""
 
@@ -52,7 +62,10 @@ class SendBatch:
     """`in_flight` bounds the sends under way: a Lambda sandbox has 1,024 file descriptors."""
 
     send: SendQueued
-    provider: Provider
+    confirm: ConfirmDelivery
+    give_feedback: GiveFeedback
+    longest: float
+    """Seconds that one send can take, with whichever provider."""
     dead_letters: DeadLetters
     journal: Journal
     in_flight: int
@@ -72,7 +85,7 @@ class SendBatch:
         # A worker takes a message only when it can send it: a claim without its send right behind it is an unknown one.
         while waiting:
             message, seconds = waiting.popleft(), remaining()
-            if seconds < self.provider.timeout + MARGIN:
+            if seconds < self.longest + MARGIN:
                 unfinished.not_begun.append(message)
             else:
                 await self._carry_out(message, unfinished, seconds - LAST_WORD)
@@ -95,10 +108,19 @@ class SendBatch:
     async def _is_done(self, message: QueuedMessage) -> bool:
         if message.job is None:
             return await self._bury(message, "invalid")
-        disposition = await self.send(message.job, message_id=message.id, queued_at=message.queued_at)
+        disposition = await self._dispose(message, message.job)
         if disposition is Disposition.POISON:
             return await self._bury(message, "impossible")
         return disposition is Disposition.DONE
+
+    async def _dispose(self, message: QueuedMessage, job: Job) -> Disposition:
+        match job:
+            case ConfirmJob():
+                return await self.confirm(job)
+            case FeedbackJob():
+                return await self.give_feedback(job)
+            case _:
+                return await self.send(job, message_id=message.id, queued_at=message.queued_at)
 
     async def _bury(self, message: QueuedMessage, reason: str) -> bool:
         try:

@@ -38,9 +38,9 @@ class VerificationView:
 
 
 def view(record: Record, service: Service, *, now: int, provider: str | None = None) -> VerificationView:
-    """`provider` names the one that just took the message, which the record doesn't say."""
+    """`provider` names the one that just took the message, which the record may not know yet."""
     live = record.verification
-    provider = live.delivery.provider or provider
+    provider = provider or live.delivery.provider
     return VerificationView(
         id=str(live.id),
         service=record.service,

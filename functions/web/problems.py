@@ -50,6 +50,7 @@ STATUS: Mapping[type[errors.VerificationError], int] = {
     errors.IdempotencyMismatch: 422,
     errors.InvalidSignature: 401,
     errors.NumberTypeBlocked: 403,
+    errors.CountryBlocked: 403,
     errors.RateLimited: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,

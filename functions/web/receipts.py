@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,8 +12,9 @@ from starlette.routing import Route, Router
 
 from functions.domain.delivery import Receipt
 from functions.domain.errors import NotFound
+from functions.domain.receipt_token import read_token
 from functions.domain.sensitive import Sensitive
-from functions.usecases.ports import Clock, Journal
+from functions.usecases.ports import Clock, Journal, KeysUnavailable, Push, ReceiptReader
 from functions.usecases.receive import RecordReceipt
 from functions.web.boundary import Boundary
 from functions.web.problems import BodyTooLarge
@@ -23,51 +23,64 @@ LARGEST = 256 * 1024
 """Bytes of a push; a hundred receipts are some 20 kB."""
 
 
-class ReceiptReader(Protocol):
-    """One provider's push."""
-
-    @property
-    def acknowledgement(self) -> bytes:
-        """The body that stops the provider from pushing again."""
-
-    def read(self, body: bytes, now: int) -> tuple[Receipt, ...]:
-        """Raises InvalidRequest."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReceiptSource:
     reader: ReceiptReader
-    token: Callable[[], Awaitable[Sensitive]]
-    """The unguessable part of the provider's URL: for those that sign nothing it is all that there is to check."""
+    secret: Callable[[], Awaitable[Mapping[str, Any]]]
+    """The provider's. Raises KeysUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipts:
     sources: Mapping[str, ReceiptSource]
     record: RecordReceipt
+    receipts_url: str
+    """The public address, which signatures are made over: what the request says of its host anybody can write."""
     clock: Clock
 
     async def receive(self, request: Request) -> Response:
-        source = await self._source(request.path_params["provider"], request.path_params["token"])
+        name = request.path_params["provider"]
+        source = self.sources.get(name)
+        if source is None:
+            raise NotFound("there is nothing here")
+        secret = await source.secret()
+        reference = read_token(_receipt_token(name, secret), name, request.path_params["token"])
+        push = await self._push(request, reference)
+        for receipt in source.reader.read(push, secret, self.clock()):
+            await self.record(_of_this_address(receipt, reference))
+        told = source.reader.acknowledgement
+        return Response(told.body, media_type=told.media_type)
+
+    async def _push(self, request: Request, reference: str | None) -> Push:
         body = await request.body()
         if len(body) > LARGEST:
             raise BodyTooLarge(f"a push has at most {LARGEST} bytes")
-        for receipt in source.reader.read(body, self.clock()):
-            await self.record(receipt)
-        return Response(source.reader.acknowledgement, media_type="text/plain")
+        query = request.url.query
+        return Push(
+            method=request.method,
+            url=f"{self.receipts_url}{request.url.path}{'?' if query else ''}{query}",
+            query=dict(request.query_params),
+            headers=dict(request.headers),
+            body=body,
+            reference=reference,
+        )
 
-    async def _source(self, provider: str, token: str) -> ReceiptSource:
-        source = self.sources.get(provider)
-        if source is None or not await _is_token(source, token):
-            raise NotFound("there is nothing here")
-        return source
+
+def _receipt_token(provider: str, secret: Mapping[str, Any]) -> Sensitive:
+    token = secret.get("receipt_token")
+    if not isinstance(token, str) or not token:
+        raise KeysUnavailable(f"{provider}: its secret has no receipt_token")
+    return Sensitive(token)
 
 
-async def _is_token(source: ReceiptSource, presented: str) -> bool:
-    expected = await source.token()
-    return hmac.compare_digest(expected.reveal().encode(), presented.encode())
+def _of_this_address(receipt: Receipt, reference: str | None) -> Receipt:
+    """One message's address vouches for no other message."""
+    if reference is not None and receipt.reference != reference:
+        raise NotFound("there is nothing here")
+    return receipt
 
 
 def create_receipts_app(receipts: Receipts, journal: Journal) -> Boundary:
-    route = Route("/v1/receipts/{provider}/{token}", receipts.receive, methods=["POST"])
+    # GET is for the providers that report so.
+    route = Route("/v1/receipts/{provider}/{token}", receipts.receive, methods=["POST", "GET"])
     return Boundary(Router([route], redirect_slashes=False), journal=journal)

@@ -1,0 +1,53 @@
+"""Has a message that was handed over looked at again: did its receipt come, or must another provider send the code?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from functions.domain.verification import Record
+from functions.usecases.ports import Clock, ConfirmJob, DeliveryTimes, Journal, QueueUnavailable, SendQueue
+from functions.usecases.reserve import Wish
+
+SHORTEST_WAIT = 10
+"""Seconds. Receipts of a country may come quicker; a phone that is looking for its network takes about as long."""
+WORTHWHILE = 60
+"""Seconds that a code must still live when it is sent again: to be read, and typed in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    queue: SendQueue
+    times: DeliveryTimes
+    clock: Clock
+    journal: Journal
+
+    async def __call__(self, record: Record, wish: Wish, tried: str) -> None:
+        """Never raises: the message is out, and this is for the few that do not arrive."""
+        live = record.verification
+        wait = await self._wait(wish)
+        if wait is None or live.own_code or self.clock() + wait + WORTHWHILE > live.expires_at:
+            return
+        if live.delivery.tries > 1 or all(via.provider == tried for via in wish.plan):
+            return
+        job = ConfirmJob(
+            to=wish.to.e164,
+            service=wish.service.name,
+            request=live.delivery.request,
+            verification=str(live.id),
+            send=live.delivery.send,
+            tried=tried,
+            locale=wish.locale,
+            domain=wish.domain,
+            app_hash=wish.app_hash,
+        )
+        try:
+            await self.queue.put(job, delay=wait)
+        except QueueUnavailable as error:
+            self.journal("unconfirmed", verification=str(live.id), reason=str(error))
+
+    async def _wait(self, wish: Wish) -> int | None:
+        """Seconds; None where the service does not ask for it."""
+        if wish.service.confirm_within is None:
+            return None
+        usual = await self.times.usual(wish.to.region)
+        return max(usual or wish.service.confirm_within, SHORTEST_WAIT)
