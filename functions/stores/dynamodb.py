@@ -6,6 +6,7 @@ made from the expression. Values are given in DynamoDB's own form, such as {"N":
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,9 +36,12 @@ class Table:
     client: Any
     """An aiobotocore DynamoDB client."""
     name: str
+    patience: float | None = None
+    """Seconds for a call with all its tries, for what is worth no longer wait. None: as long as the client tries."""
 
-    async def get(self, pk: str) -> Item | None:
-        answer = await self._call("get_item", Key={"pk": {"S": pk}}, ConsistentRead=True)
+    async def get(self, pk: str, *, consistent: bool = True) -> Item | None:
+        """`consistent=False` costs half, and may be a second old."""
+        answer = await self._call("get_item", Key={"pk": {"S": pk}}, ConsistentRead=consistent)
         item: Item | None = answer.get("Item")
         return item
 
@@ -58,6 +62,16 @@ class Table:
         )
         item: Item = answer["Attributes"]
         return item
+
+    async def count(self, pk: str, change: str, *, values: Item) -> None:
+        """Makes the change whatever there is. It may be made twice, where an answer gets lost."""
+        await self._call(
+            "update_item",
+            Key={"pk": {"S": pk}},
+            UpdateExpression=change,
+            ExpressionAttributeNames=_names(change),
+            ExpressionAttributeValues=values,
+        )
 
     async def delete(self, pk: str, *, only_if: str, values: Item) -> None:
         """Raises ConditionFailed."""
@@ -90,7 +104,8 @@ class Table:
 
     async def _request(self, operation: str, **request: Any) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = await getattr(self.client, operation)(**request)
+            async with asyncio.timeout(self.patience):
+                answer: dict[str, Any] = await getattr(self.client, operation)(**request)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":
@@ -98,6 +113,8 @@ class Table:
             raise StoreUnavailable(f"DynamoDB answered {code}") from error
         except BotoCoreError as error:
             raise StoreUnavailable(f"DynamoDB did not answer: {type(error).__name__}") from error
+        except TimeoutError:
+            raise StoreUnavailable(f"DynamoDB did not answer within {self.patience:g} s") from None
         return answer
 
 
