@@ -1,0 +1,287 @@
+"""Infobip, SMS API v3: one message a request, its delivery reports, and word of the codes that came to use.
+
+Sources: Infobip's OpenAPI document 3.210.0 (`/sms/3/messages`, `/ct/1/log/end/{messageId}`) and its page on message
+status codes; PyPI `infobip-api-python-client` 6.0.0 for the limits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+
+from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
+from functions.domain.errors import InvalidRequest
+from functions.domain.sensitive import Sensitive
+from functions.providers.account import Account
+from functions.providers.credentials import Credentials, Secret
+from functions.providers.gateway import USUAL, Gateway, Request, by_status
+from functions.providers.transport import Answer, Timeouts
+from functions.usecases.ports import Acknowledgement, Push
+
+NAME = "infobip"
+
+LONGEST_VALIDITY = 48 * 3_600
+"""Seconds. Infobip keeps no message for longer."""
+
+_INDIA = 91
+_OK = 200
+_BAD_REQUEST = 400
+_HOUR = 3_600
+
+_ACCEPTED_GROUPS = frozenset({0, 1, 3})
+"""Accepted, pending, delivered."""
+_REJECTED_GROUP = 5
+_DUPLICATE = 23
+"""Our own message id, which is this send's reference, was used before: the message is there already."""
+
+_GROUPS: tuple[tuple[Outcome, frozenset[int]], ...] = (
+    (Outcome.ACCEPTED, frozenset({_DUPLICATE})),
+    # The number: 4 its operator turned it away, 6 network not covered, 8 prefix or length, 9 cannot be reached, 10 does
+    # not want to be disturbed, 14 on a blocklist, 51 missing, 52 not one of any network, 87 taken for fraud.
+    (Outcome.REJECTED_NUMBER, frozenset({4, 6, 8, 9, 10, 14, 51, 52, 87})),
+    # More than 20 messages an hour to the number, or 6 of the same text.
+    (Outcome.THROTTLED_RECIPIENT, frozenset({20})),
+    # The account: 12 and 17 credits, 18 sends to its test number only, 19 has no route there, 99 and 100 unnamed.
+    (Outcome.CONFIG, frozenset({12, 17, 18, 19, 99, 100})),
+    # The sender: 11 not registered, 13 blocked. Our message: 24 malformed, 25 too long.
+    (Outcome.CONFIG, frozenset({11, 13, 24, 25})),
+    # Infobip's own failure: 21 system error, 31 not sent.
+    (Outcome.TRANSIENT, frozenset({21, 31})),
+    # Ran out of its time, and may have arrived: 15, or 29 without word from the operator.
+    (Outcome.UNKNOWN, frozenset({15, 29})),
+)
+_OUTCOMES: Mapping[int, Outcome] = {code: outcome for outcome, codes in _GROUPS for code in codes}
+
+_OF_THE_ROUTE = frozenset({4, 6, 11, 13, 15, 18, 19, 24, 25, 29})
+"""Network, number, sender or text that this account has no way for."""
+_WAIT: Mapping[int, int] = {20: _HOUR}
+"""Seconds until the period that the code speaks of has surely passed."""
+
+_BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404), Outcome.CONFIG)
+"""400 our request, 401 key, 403 what the key may not do, 404 the address."""
+
+_NOT_IN_A_REASON = re.compile(r"[^A-Za-z0-9_:.-]")
+_LONGEST_REASON = 32
+
+
+class InfobipSecret(Secret, frozen=True, kw_only=True):
+    api_key: Sensitive
+    base_url: Annotated[str, msgspec.Meta(pattern=r"\Ahttps://[A-Za-z0-9.-]+\Z")]
+    """The account's own address, such as https://xxxxx.api.infobip.com."""
+
+
+async def open_provider(account: Account, timeouts: Timeouts = USUAL) -> Gateway[InfobipSecret]:
+    """The reference is the message's id: a second request with it is refused as a duplicate, and is no second SMS."""
+    return Gateway(
+        name=NAME,
+        account=account,
+        credentials=Credentials(NAME, account.fetch_secret, InfobipSecret),
+        request=_message,
+        judge=_judge,
+        feedback=_conversion,
+        timeouts=timeouts,
+    )
+
+
+def _message(message: Message, secret: InfobipSecret, account: Account) -> Request:
+    webhooks: dict[str, object] = {"contentType": "application/json", "callbackData": message.reference}
+    receipts = account.message_receipts(NAME, secret.receipt_token, message.reference)
+    if receipts is not None:
+        webhooks["delivery"] = {"url": receipts}
+    described = {
+        "sender": message.sender,
+        "destinations": [{"to": message.to.e164.removeprefix("+"), "messageId": message.reference}],
+        "content": {"text": message.text.reveal()},
+        "options": _options(message),
+        "webhooks": webhooks,
+    }
+    tracking = {"useConversionTracking": True, "conversionTrackingName": "ONE_TIME_PIN"}
+    options = {"includeSmsCountInResponse": True, "conversionTracking": tracking}
+    return _request("/sms/3/messages", {"messages": [described], "options": options}, secret, account)
+
+
+def _options(message: Message) -> dict[str, object]:
+    seconds = min(max(message.valid_for, 1), LONGEST_VALIDITY)
+    options: dict[str, object] = {"validityPeriod": {"amount": seconds, "timeUnit": "SECONDS"}}
+    if message.to.country_code == _INDIA and message.entity is not None:
+        registered = {"principalEntityId": message.entity, "contentTemplateId": message.template}
+        options["regional"] = {"indiaDlt": {name: value for name, value in registered.items() if value is not None}}
+    return options
+
+
+def _conversion(message_id: str, secret: InfobipSecret, account: Account) -> Request:
+    return _request(f"/ct/1/log/end/{quote(message_id, safe='')}", {}, secret, account)
+
+
+def _request(path: str, content: Mapping[str, object], secret: InfobipSecret, account: Account) -> Request:
+    return Request(
+        url=f"{account.url or secret.base_url}{path}",
+        body=msgspec.json.encode(content),
+        headers={
+            "Accept": "application/json",
+            "Authorization": f"App {secret.api_key.reveal()}",
+            "Content-Type": "application/json",
+        },
+    )
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    """What became of a message, in an answer and in a report. The `description` stays unread."""
+
+    group_id: int
+    id: int
+    name: str | None = None
+
+
+class _Details(msgspec.Struct, rename="camel"):
+    message_count: int | None = None
+
+
+class _Sent(msgspec.Struct, rename="camel"):
+    status: _Status
+    message_id: str | None = None
+    details: _Details | None = None
+
+
+class _Reply(msgspec.Struct):
+    messages: Annotated[list[_Sent], msgspec.Meta(min_length=1, max_length=1)]
+
+
+def _judge(answer: Answer) -> SendResult:
+    """200 says that the request was understood; whether the message was taken stands in its status."""
+    reply = _parse(answer.body) if answer.status == _OK else None
+    if reply is not None:
+        return _result(reply.messages[0])
+    result = by_status(NAME, answer, _BY_STATUS)
+    # What is wrong with this request (its sender, its text) need not be wrong with the next.
+    return replace(result, scope=Scope.ROUTE) if answer.status == _BAD_REQUEST else result
+
+
+def _parse(body: bytes) -> _Reply | None:
+    try:
+        return msgspec.json.decode(body, type=_Reply)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _result(sent: _Sent) -> SendResult:
+    outcome = _outcome(sent.status)
+    if outcome is Outcome.ACCEPTED:
+        segments = None if sent.details is None else sent.details.message_count
+        return SendResult(provider=NAME, outcome=outcome, message_id=sent.message_id, segments=segments)
+    return SendResult(
+        provider=NAME,
+        outcome=outcome,
+        reason=f"{NAME}_{sent.status.id}",
+        retry_after=_WAIT.get(sent.status.id),
+        scope=Scope.ROUTE if sent.status.id in _OF_THE_ROUTE else Scope.PROVIDER,
+    )
+
+
+def _outcome(status: _Status) -> Outcome:
+    """Of the statuses that are not in the table, rejections are refusals; the others leave open what happened."""
+    if status.group_id in _ACCEPTED_GROUPS:
+        return Outcome.ACCEPTED
+    return _OUTCOMES.get(status.id, Outcome.CONFIG if status.group_id == _REJECTED_GROUP else Outcome.UNKNOWN)
+
+
+class _Error(msgspec.Struct):
+    id: int
+    name: str | None = None
+
+
+class _Report(msgspec.Struct, rename="camel"):
+    """One entry of a delivery report."""
+
+    status: _Status
+    message_id: str | None = None
+    callback_data: str | None = None
+    done_at: str | None = None
+    error: _Error | None = None
+
+
+class _Reports(msgspec.Struct):
+    results: list[_Report]
+
+
+_BY_GROUP: Mapping[int, DeliveryStatus] = {
+    2: DeliveryStatus.FAILED,
+    3: DeliveryStatus.DELIVERED,
+    4: DeliveryStatus.FAILED,
+    5: DeliveryStatus.FAILED,
+}
+_BY_ID: Mapping[int, DeliveryStatus | None] = {
+    2: DeliveryStatus.SENT,  # of the group «delivered», but to the operator
+    3: DeliveryStatus.SENT,  # with the operator, whose report is awaited
+    7: DeliveryStatus.SENT,  # on its way to the operator
+    23: None,  # the duplicate was refused, and the first one is what counts
+    29: None,  # the operator never told what became of it
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InfobipReceipts:
+    """Reads the delivery report: JSON with a list of `results`.
+
+    Nothing is signed: the token in the address is all that there is to check.
+    """
+
+    acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
+    """Any 2xx. After another Infobip pushes again, later and later."""
+
+    def read(self, push: Push, secret: Mapping[str, Any], now: int) -> tuple[Receipt, ...]:  # noqa: ARG002 - no signature
+        """Raises InvalidRequest."""
+        found = [(report, _status(report.status), _reference(report, push)) for report in _parse_reports(push.body)]
+        return tuple(
+            _receipt(report, status, reference, now) for report, status, reference in found if status and reference
+        )
+
+
+RECEIPTS = InfobipReceipts()
+
+
+def _parse_reports(body: bytes) -> list[_Report]:
+    try:
+        return msgspec.json.decode(body, type=_Reports).results
+    except (ValueError, RecursionError):
+        raise InvalidRequest("not a list of delivery reports") from None
+
+
+def _status(status: _Status) -> DeliveryStatus | None:
+    return _BY_ID[status.id] if status.id in _BY_ID else _BY_GROUP.get(status.group_id)
+
+
+def _reference(report: _Report, push: Push) -> str | None:
+    return report.callback_data or push.reference or report.message_id
+
+
+def _receipt(report: _Report, status: DeliveryStatus, reference: str, now: int) -> Receipt:
+    return Receipt(
+        provider=NAME,
+        reference=reference,
+        status=status,
+        reason=_reason(report) if status is DeliveryStatus.FAILED else None,
+        at=_done_at(report.done_at, now),
+    )
+
+
+def _reason(report: _Report) -> str | None:
+    """The network's error; where it had none (0), the status that Infobip itself ended the message with."""
+    named = report.error if report.error is not None and report.error.id else report.status
+    return _NOT_IN_A_REASON.sub("", named.name or str(named.id))[:_LONGEST_REASON] or None
+
+
+def _done_at(text: str | None, now: int) -> int:
+    """What is no time, or one that has not come yet, is now."""
+    try:
+        told = datetime.fromisoformat(text or "")
+    except ValueError:
+        return now
+    at = int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
+    return at if 0 <= at <= now else now
