@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
 
 import aiohttp
 from rich.console import Console
 
-from functions.service_file import ServiceFileError, load_services
+from functions.service_file import Configuration, ServiceFileError, load_configuration
 from functions.settings import SHIPPED_SERVICES
 from infra.aws import AWS_ERRORS, Aws, AwsUnavailable, explain
 from infra.deployed import NAME, NotDeployed, find
@@ -41,7 +42,8 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("receipts", stack.check_receipts),
     ("keys", keys.check_keyring),
     ("callers", keys.check_callers),
-    ("provider", providers.check_providers),
+    ("providers", providers.check_providers),
+    ("spare secrets", providers.check_spare_secrets),
     ("table", storage.check_table),
     ("queues", queues.check_queues),
     ("event source", event_source.check_event_source),
@@ -58,6 +60,7 @@ CHECKS: Sequence[tuple[str, Check]] = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stack-name", default=NAME, metavar="NAME", help=f"the stack's name ({NAME})")
     parser.add_argument("--region", help="where it is (the region of your AWS configuration)")
+    parser.add_argument("--services", type=Path, default=SHIPPED_SERVICES, metavar="FILE", help="another services.toml")
     parser.add_argument("--api", metavar="URL", help="where the API answers, if not at the stack's own ApiUrl")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.epilog = "Exit code 1 when anything FAILs. Nothing is changed, sent, or told of a secret."
@@ -65,15 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     try:
-        services = {name: controls(service) for name, service in load_services(SHIPPED_SERVICES).items()}
+        configuration = load_configuration(arguments.services)
         aws = Aws.of_the_shell(arguments.region)
-        findings = asyncio.run(examine(aws, arguments.stack_name, api_url=arguments.api))  # noqa: TID251 - no function
+        findings = asyncio.run(  # noqa: TID251 - this is no function
+            examine(aws, arguments.stack_name, configuration, api_url=arguments.api)
+        )
     except (NotDeployed, AwsUnavailable, ServiceFileError) as error:
         say(str(error))
         return 1
     except AWS_ERRORS as error:
         say(explain(error))
         return 1
+    services = {name: controls(service) for name, service in configuration.services.items()}
     if arguments.json:
         sys.stdout.write(report.as_json(arguments.stack_name, findings, services) + "\n")
     else:
@@ -85,6 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
 async def examine(
     aws: Aws,
     stack_name: str,
+    configuration: Configuration,
     *,
     api_url: str | None = None,
     now: Callable[[], float] = time.time,  # noqa: TID251 - an operator's machine, whose clock is examined
@@ -93,7 +100,7 @@ async def examine(
     deployed = await find(aws, stack_name)
     url = (api_url or deployed.output("ApiUrl")).rstrip("/")
     async with aiohttp.ClientSession(timeout=PATIENCE) as http:
-        subject = Subject(aws=aws, stack=deployed, http=http, api=url, now=now)
+        subject = Subject(aws=aws, stack=deployed, configuration=configuration, http=http, api=url, now=now)
         found = await asyncio.gather(*(look(about, check, subject) for about, check in CHECKS))
     return list(chain(*found))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from functions.stores.secrets_manager import CachedSecret, parse_keyring
+from functions.stores.secrets_manager import parse_keyring
 from functions.usecases.ports import KeysUnavailable
 from infra.doctor.finding import Finding, fail, ok, warn
 from infra.doctor.subject import Subject
+from infra.stored_secret import read_secret
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -39,11 +38,6 @@ async def check_callers(subject: Subject) -> list[Finding]:
         wrong = len(callers) - len(good)
         return [warn("callers", f"{wrong} of {len(callers)} entries are no key's", f"mend them in the secret {name}")]
     return [ok("callers", f"{len(good)} keys")]
-
-
-async def read_secret(client: Any, name: str) -> Mapping[str, Any]:
-    """As the functions read it. Raises KeysUnavailable, with nothing of its content."""
-    return await CachedSecret(client, name, clock=lambda: 0).value(newer_than=-1)
 
 
 def _is_caller(digest: str, caller: object) -> bool:

@@ -1,68 +1,74 @@
-"""The SMS gateways: their secrets, and a call to each that sends nothing and yet tells whether it would take a message.
+"""The SMS gateways that routes name: their secrets, and a call to each that sends nothing and tells whether it would.
 
-A new provider is an entry in PROVIDERS and a module with its call.
+A new provider needs nothing here, unless its vendor has such a call: then an entry in dry_runs.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
+from functions.providers.catalog import PROVIDERS
+from functions.providers.credentials import Secret, read_secret
+from functions.service_file import Configuration
 from functions.usecases.ports import KeysUnavailable
-from infra.doctor import yunpian
-from infra.doctor.finding import Finding, fail, ok
-from infra.doctor.keys import read_secret
+from infra.aws import Aws
+from infra.doctor import aws_senders, dry_runs, yunpian
+from infra.doctor.finding import Finding, Level, fail, ok
 from infra.doctor.subject import Subject
+from infra.provider_secrets import WITH_SECRET, kind_of, revealed, secret_name, stored
+from infra.stored_secret import read_if_there
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    name: str
-    secret: str
-    """The stack's output that names its secret."""
-    entries: tuple[str, ...]
-    """What has to be in it."""
-    typed: tuple[str, ...]
-    """Those that only the account's owner knows."""
-    url: str
-    """The stack's parameter that holds its address."""
-    ask: Callable[[aiohttp.ClientSession, str, Mapping[str, Any]], Awaitable[Finding]]
-    """The dry run: session, address, secret."""
-
-
-PROVIDERS = (
-    Provider(
-        name=yunpian.NAME,
-        secret="YunpianSecretName",  # noqa: S106 (an output's name)
-        entries=("apikey", "receipt_token"),
-        typed=("apikey",),
-        url="YunpianUrl",
-        ask=yunpian.ask_for_account,
-    ),
-)
+_OF_AWS: Mapping[str, Callable[[Aws], Awaitable[Finding]]] = {
+    "aws_sms": aws_senders.ask_end_user_messaging,
+    "sns": aws_senders.ask_sns,
+}
+_ADDRESSES = {"yunpian": ("yunpian", "yunpian_multi")}
+"""Whose `url` in services.toml is that of the vendor's dry run too, where it is not the provider of that name alone."""
 
 
 async def check_providers(subject: Subject) -> list[Finding]:
-    return [finding for provider in PROVIDERS for finding in await _check(subject, provider)]
+    named = sorted(subject.configuration.named)
+    return [finding for name in named for finding in await _check(subject, name)]
 
 
-async def _check(subject: Subject, provider: Provider) -> list[Finding]:
-    about, name = f"{provider.name} secret", subject.stack.output(provider.secret)
+async def check_spare_secrets(subject: Subject) -> list[Finding]:
+    """Secrets that no route has a use for: kept for a bad night, or forgotten."""
+    stack = subject.stack.name
+    used = {secret_name(stack, name) for name in subject.configuration.named if name in WITH_SECRET}
+    spare = sorted(await stored(subject.aws, stack) - used)
+    advice = "keep them for the day that one is needed, or delete them: docs/operations.md"
+    return [Finding("spare secrets", Level.OK, f"no route names {', '.join(spare)}", advice)] if spare else []
+
+
+async def ask(http: aiohttp.ClientSession, provider: str, secret: Secret, configuration: Configuration) -> Finding:
+    """What the provider says to these credentials."""
+    vendor = PROVIDERS[provider].secret or provider
+    url = _url(configuration, vendor)
+    if vendor == yunpian.NAME:
+        return await yunpian.ask_for_account(http, url, revealed(secret))
+    if vendor in dry_runs.DRY_RUNS:
+        return await dry_runs.run(http, vendor, revealed(secret), url=url)
+    return ok(f"{provider} account", "was not asked: nothing there takes credentials without sending")
+
+
+async def _check(subject: Subject, provider: str) -> list[Finding]:
+    if provider in _OF_AWS:
+        return [await _OF_AWS[provider](subject.aws)]
+    about, name = f"{provider} secret", secret_name(subject.stack.name, provider)
+    again = f"./salvo credentials {provider} --stack-name {subject.stack.name}"
     async with subject.aws.client("secretsmanager") as client:
         try:
-            secret = await read_secret(client, name)
+            content = await read_if_there(client, name)
+            if content is None:
+                return [fail(about, f"there is no secret {name}, and a route names {provider}", again)]
+            secret = read_secret(provider, content, kind_of(provider))
         except KeysUnavailable as error:
-            return [fail(about, str(error), "nothing is sent without it: put its last good version back")]
-    if missing := [entry for entry in provider.entries if not _is_text(secret.get(entry))]:
-        again = f"./salvo credentials {provider.name} --stack-name {subject.stack.name}"
-        advice = again if set(missing) <= set(provider.typed) else f"put it into the secret {name}"
-        return [fail(about, f"{' and '.join(missing)} missing or empty", advice)]
-    there = ok(about, f"{' and '.join(provider.entries)} are there")
-    return [there, await provider.ask(subject.http, subject.stack.parameter(provider.url), secret)]
+            return [fail(about, str(error), f"{again}, or put its last good version back")]
+    return [ok(about, "everything is in it"), await ask(subject.http, provider, secret, subject.configuration)]
 
 
-def _is_text(entry: object) -> bool:
-    return isinstance(entry, str) and entry != ""
+def _url(configuration: Configuration, vendor: str) -> str | None:
+    settings = [configuration.providers.get(name) for name in _ADDRESSES.get(vendor, (vendor,))]
+    return next((each.url for each in settings if each is not None and each.url), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from functions.service_file import Configuration
 from infra.aws import Aws
 from infra.deployed import Deployed
 from infra.doctor.finding import Finding
@@ -19,6 +20,8 @@ PATIENCE = aiohttp.ClientTimeout(total=15, connect=5)
 class Subject:
     aws: Aws
     stack: Deployed
+    configuration: Configuration
+    """What this checkout's services.toml says: what was deployed is what was built then."""
     http: aiohttp.ClientSession
     api: str
     """Where the API answers, without a slash at the end."""

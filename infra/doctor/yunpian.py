@@ -6,23 +6,23 @@ Source: `user/get.json` in Yunpian's API documentation and its official SDK (PyP
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import aiohttp
 import msgspec
 
-from functions.providers.yunpian import NAME
 from infra.doctor.finding import Finding, fail, ok, warn
 
-__all__ = ["NAME", "ask_for_account"]
+NAME = "yunpian"
 
-_ABOUT = "yunpian account"
+_BASE_URL = "https://sms.yunpian.com"
+_ABOUT = f"{NAME} account"
 _HEADERS = {"Accept": "application/json;charset=utf-8"}
 _NO_ADDRESS = "functions have no fixed address: take the list of addresses off the account"
+_OUTSIDE_CHINA = 'outside China services.toml needs [providers.yunpian] url = "https://us.yunpian.com"'
 _REFUSALS = {
     -1: (
         "refuses the API key (-1)",
-        "./salvo credentials yunpian; outside China before it ./salvo deploy --parameter YunpianUrl=https://us.yunpian.com",
+        f"./salvo credentials yunpian; {_OUTSIDE_CHINA}",
     ),
     -3: ("refuses this machine's address (-3)", _NO_ADDRESS),
 }
@@ -40,20 +40,18 @@ class _Account(msgspec.Struct):
     ip_whitelist: str | None = None
 
 
-async def ask_for_account(http: aiohttp.ClientSession, url: str, secret: Mapping[str, Any]) -> Finding:
-    form = {"apikey": secret["apikey"]}
+async def ask_for_account(http: aiohttp.ClientSession, url: str | None, secret: Mapping[str, str]) -> Finding:
+    """`url` is what services.toml names."""
+    url, form = url or _BASE_URL, {"apikey": secret["apikey"]}
     try:
         async with http.post(f"{url}/v2/user/get.json", data=form, headers=_HEADERS, allow_redirects=False) as answer:
             body = await answer.read()
     except (aiohttp.ClientError, TimeoutError) as error:
-        advice = "is the parameter YunpianUrl right? Outside China: https://us.yunpian.com"
-        return fail(_ABOUT, f"{url} does not answer ({type(error).__name__})", advice)
+        return fail(_ABOUT, f"{url} does not answer ({type(error).__name__})", _OUTSIDE_CHINA)
     try:
         return _judge(msgspec.json.decode(body, type=_Account, strict=False))
     except ValueError:
-        return fail(
-            _ABOUT, f"{url} answers {answer.status}, and not as Yunpian does", "is the parameter YunpianUrl right?"
-        )
+        return fail(_ABOUT, f"{url} answers {answer.status}, and not as Yunpian does", _OUTSIDE_CHINA)
 
 
 def _judge(account: _Account) -> Finding:

@@ -4,51 +4,70 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import json
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from botocore.exceptions import ClientError
 
+from functions.domain.receipt_token import read_token
+from functions.domain.sensitive import Sensitive
+from functions.providers.credentials import read_secret
+from functions.route_file import ProviderSettings
+from functions.service_file import Configuration
+from functions.usecases.ports import KeysUnavailable
+from infra import provider_secrets
 from infra.aws import Aws
-from infra.credentials import NotStored, store
+from infra.credentials import NotStored, store, wanted
 from infra.deployed import NotDeployed
 from infra.doctor.finding import Level
-from infra.doctor.providers import PROVIDERS
 from infra.local.embedded_aws import REGION, EmbeddedAws, aws_client, aws_environment
-from infra.local.gateway import GatewayProcess
+from tests.adapters import Vendor, open_for_business
 
-STACK, SECRET = "credentials", "credentials-yunpian"
+STACK, SECRET = "credentials", "credentials-provider-yunpian"
 KEPT = "the receipts' token, which nobody types"
+RECEIPTS_URL = "https://sms.example.com"
 NOBODY = "http://127.0.0.1:9"
-(YUNPIAN,) = PROVIDERS
 
 
 @pytest.fixture(scope="module")
-async def gateway() -> AsyncIterator[GatewayProcess]:
-    async with GatewayProcess.start(apikey="good") as running:
-        yield running
+async def gateway() -> AsyncIterator[Vendor]:
+    """Yunpian, as it answers to one key."""
+
+    async def account(request: web.Request) -> web.Response:
+        known = (await request.post())["apikey"] == "good"
+        return web.json_response({"balance": 1000} if known else {"code": -1}, status=200 if known else 400)
+
+    async with open_for_business(Vendor(account)) as vendor:
+        yield vendor
 
 
 @pytest.fixture(scope="module")
-async def cloud(aws: EmbeddedAws, gateway: GatewayProcess) -> Aws:
-    """With two stacks that have a secret and a gateway's address: one of them answers."""
-    for name, url in ((STACK, gateway.url), (f"{STACK}-astray", NOBODY)):
-        template = {
-            "Parameters": {"YunpianUrl": {"Type": "String"}},
-            "Resources": {"Table": {"Type": "AWS::SQS::Queue"}},
-            "Outputs": {"YunpianSecretName": {"Value": SECRET}},
-        }
-        given = [{"ParameterKey": "YunpianUrl", "ParameterValue": url}]
-        async with aws_client("cloudformation", aws.endpoint) as cloudformation:
-            await cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template), Parameters=given)
-            await cloudformation.get_waiter("stack_create_complete").wait(
-                StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-            )
+def answers(gateway: Vendor) -> Configuration:
+    return _at(gateway.url)
+
+
+@pytest.fixture(scope="module")
+async def cloud(aws: EmbeddedAws) -> Aws:
+    """With a stack that has none of its own."""
+    template = {
+        "Parameters": {"ReceiptsUrl": {"Type": "String"}},
+        "Resources": {"Table": {"Type": "AWS::SQS::Queue"}},
+    }
+    given = [{"ParameterKey": "ReceiptsUrl", "ParameterValue": RECEIPTS_URL}]
+    async with aws_client("cloudformation", aws.endpoint) as cloudformation:
+        await cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(template), Parameters=given)
+        await cloudformation.get_waiter("stack_create_complete").wait(
+            StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
     async with aws_client("secretsmanager", aws.endpoint) as secretsmanager:
         await secretsmanager.create_secret(Name=SECRET, SecretString="{}")
     return Aws(REGION, functools.partial(aws_client, endpoint=aws.endpoint))
@@ -64,49 +83,117 @@ async def put(cloud: Aws, content: str) -> None:
         await client.put_secret_value(SecretId=SECRET, SecretString=content)
 
 
-async def stored(cloud: Aws) -> Any:
+async def stored(cloud: Aws, name: str = SECRET) -> Any:
     async with cloud.client("secretsmanager") as client:
-        return json.loads((await client.get_secret_value(SecretId=SECRET))["SecretString"])
+        return json.loads((await client.get_secret_value(SecretId=name))["SecretString"])
 
 
-async def test_what_the_provider_takes_is_stored_beside_what_is_there(cloud: Aws) -> None:
-    finding = await store(cloud, STACK, YUNPIAN, {"apikey": "good"})
+async def removed(cloud: Aws, *, for_good: bool) -> None:
+    async with cloud.client("secretsmanager") as client:
+        await client.delete_secret(SecretId=SECRET, **({"ForceDeleteWithoutRecovery": True} if for_good else {}))
 
-    assert finding.level is Level.OK
+
+async def test_what_the_provider_takes_is_stored_beside_what_is_there(cloud: Aws, answers: Configuration) -> None:
+    found = await store(cloud, STACK, "yunpian", {"apikey": "good"}, answers)
+
+    assert found.finding.level is Level.OK
     assert await stored(cloud) == {"apikey": "good", "receipt_token": KEPT}
 
 
-async def test_what_the_provider_refuses_is_not_stored_and_not_told(cloud: Aws) -> None:
+async def test_a_secret_that_is_not_there_is_made_with_a_token_of_its_own(cloud: Aws, answers: Configuration) -> None:
+    await removed(cloud, for_good=True)
+
+    await store(cloud, STACK, "yunpian", {"apikey": "good"}, answers)
+
+    made = await stored(cloud)
+    async with cloud.client("secretsmanager") as client:
+        about = await client.describe_secret(SecretId=SECRET)
+    assert (made["apikey"], len(made["receipt_token"])) == ("good", 43)
+    assert {"Key": "salvo:stack", "Value": STACK} in about["Tags"]
+
+
+async def test_a_secret_is_made_under_the_stacks_own_key() -> None:
+    asked: list[dict[str, str]] = []
+
+    await provider_secrets.store(_Empty(asked), "name", {"a": "b"}, stack=STACK, key="arn:aws:kms:a:1:key/2")
+
+    assert [each.get("KmsKeyId") for each in asked] == [None, "arn:aws:kms:a:1:key/2"]
+
+
+async def test_the_address_for_receipts_is_the_accounts(cloud: Aws, answers: Configuration) -> None:
+    found = await store(cloud, STACK, "yunpian", {"apikey": "good"}, answers)
+
+    assert found.receipts is not None
+    address, _, token = found.receipts.rpartition("/")
+    assert address == f"{RECEIPTS_URL}/v1/receipts/yunpian"
+    assert read_token(Sensitive(KEPT), "yunpian", token) is None
+    assert token not in repr(found)
+
+
+async def test_a_secret_that_waits_to_be_deleted_is_told_with_the_way_back(cloud: Aws, answers: Configuration) -> None:
+    await removed(cloud, for_good=False)
+
+    with pytest.raises(KeysUnavailable, match=f"restore-secret --secret-id {SECRET}` takes that back"):
+        await store(cloud, STACK, "yunpian", {"apikey": "good"}, answers)
+
+    async with cloud.client("secretsmanager") as client:
+        await client.restore_secret(SecretId=SECRET)
+
+
+async def test_what_the_provider_refuses_is_not_stored_and_not_told(cloud: Aws, answers: Configuration) -> None:
     with pytest.raises(NotStored, match="refuses the API key") as refused:
-        await store(cloud, STACK, YUNPIAN, {"apikey": "mistyped"})
+        await store(cloud, STACK, "yunpian", {"apikey": "mistyped"}, answers)
 
     assert "mistyped" not in str(refused.value)
-    assert "outside China before it ./salvo deploy --parameter YunpianUrl=" in str(refused.value)
+    assert '[providers.yunpian] url = "https://us.yunpian.com"' in str(refused.value)
     assert (await stored(cloud))["apikey"] == "old"
 
 
 async def test_a_provider_that_does_not_answer_is_no_reason_where_its_owner_says_so(cloud: Aws) -> None:
     with pytest.raises(NotStored, match="does not answer"):
-        await store(cloud, f"{STACK}-astray", YUNPIAN, {"apikey": "unknown"})
+        await store(cloud, STACK, "yunpian", {"apikey": "unknown"}, _at(NOBODY))
 
-    await store(cloud, f"{STACK}-astray", YUNPIAN, {"apikey": "unknown"}, untried=True)
+    await store(cloud, STACK, "yunpian", {"apikey": "unknown"}, _at(NOBODY), untried=True)
 
     assert (await stored(cloud))["apikey"] == "unknown"
 
 
-async def test_a_stack_that_is_not_there_is_named(cloud: Aws) -> None:
+async def test_a_stack_that_is_not_there_is_named(cloud: Aws, answers: Configuration) -> None:
     with pytest.raises(NotDeployed, match="no stack nowhere"):
-        await store(cloud, "nowhere", YUNPIAN, {"apikey": "good"})
+        await store(cloud, "nowhere", "yunpian", {"apikey": "good"}, answers)
+
+
+@pytest.mark.parametrize("provider", provider_secrets.WITH_SECRET)
+def test_what_is_asked_for_is_all_that_the_adapter_needs(provider: str) -> None:
+    good = importlib.import_module(f"tests.unit.test_{provider}").SECRET
+    kind = provider_secrets.kind_of(provider)
+
+    asked = {entry: good[entry] for entry in wanted(provider, [])}
+
+    assert asked
+    read_secret(provider, {provider_secrets.OURS: KEPT, **asked}, kind)
+    for entry in asked:
+        with pytest.raises(KeysUnavailable, match=provider):
+            read_secret(provider, {provider_secrets.OURS: KEPT, **asked, entry: ""}, kind)
+
+
+def test_an_optional_entry_that_there_is_not_is_told_before_anything_is_asked() -> None:
+    with pytest.raises(NotStored, match="yunpian has no optional entry colour; it has none"):
+        wanted("yunpian", ["colour"])
 
 
 class TestTheCommand:
     """As a script calls it: the key comes by standard input."""
 
     @pytest.fixture
-    def salvo(self, aws: EmbeddedAws, cloud: Aws) -> Any:
+    def salvo(self, aws: EmbeddedAws, cloud: Aws, gateway: Vendor, tmp_path: Path) -> Any:
+        services = tmp_path / "services.toml"
+        services.write_text(f'[default]\n[providers.yunpian]\nurl = "{gateway.url}"\n')
+
         async def call(typed: str, *arguments: str) -> tuple[int, str]:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "infra.command", "credentials", "yunpian", "--stack-name", STACK, *arguments),
+                *(sys.executable, "-m", "infra.command", "credentials", "yunpian", "--stack-name", STACK),
+                *("--services", str(services), *arguments),
                 env={"PATH": "/usr/bin:/bin", **aws_environment(aws.endpoint)},
                 stdin=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -142,6 +229,7 @@ class TestTheCommand:
 
         assert (code, (await stored(cloud))["apikey"]) == (0, "good")
         assert "takes the key" in said
+        assert f"{RECEIPTS_URL}/v1/receipts/yunpian/" in said
 
     @pytest.mark.parametrize(
         ("typed", "why"),
@@ -166,3 +254,21 @@ class TestTheCommand:
 
         assert code == 1
         assert said == f"salvo: secret {SECRET} is not a JSON text\n"
+
+
+class _Empty:
+    """A Secrets Manager that holds nothing, and remembers what it was asked."""
+
+    def __init__(self, asked: list[dict[str, str]]) -> None:
+        self.asked = asked
+
+    async def put_secret_value(self, **named: str) -> None:
+        self.asked.append(named)
+        raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "PutSecretValue")
+
+    async def create_secret(self, **named: Any) -> None:
+        self.asked.append(named)
+
+
+def _at(url: str) -> Configuration:
+    return Configuration(providers={"yunpian": ProviderSettings(url=url)})
