@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from functions.service_file import ServiceFileError, load_configuration
+from functions.settings import SHIPPED_SERVICES
 from infra import rollback, sam
 from infra.aws import AWS_ERRORS, Aws, AwsUnavailable, explain
 from infra.deployed import NAME, Deployed, NotDeployed, find
 from infra.environments import ROOT, say
+from infra.provider_secrets import without
 from infra.template import read
 
 # What CloudFormation leaves of a stack whose first deployment failed. It can be deleted, and nothing else.
@@ -53,19 +56,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     try:
+        configuration = load_configuration(SHIPPED_SERVICES)
         aws = Aws.of_the_shell(arguments.region)
         if arguments.rollback:
             asyncio.run(rollback.roll_back(aws, arguments.stack_name, confirmed=arguments.yes))  # noqa: TID251 - no function
             return 0
         order = Order(stack=arguments.stack_name, parameters=_parameters(arguments), confirmed=arguments.yes)
         deployed = asyncio.run(deploy(aws, order))  # noqa: TID251 - this is no function
-    except (DeployFailed, NotDeployed, AwsUnavailable, rollback.NoWayBack, sam.BuildFailed) as error:
+        lacking = asyncio.run(without(aws, order.stack, configuration.named))  # noqa: TID251 - this is no function
+    except (DeployFailed, NotDeployed, AwsUnavailable, ServiceFileError, rollback.NoWayBack, sam.BuildFailed) as error:
         say(str(error))
         return 1
     except AWS_ERRORS as error:
         say(explain(error))
         return 1
-    sys.stdout.write(next_steps(deployed, aws.region))
+    sys.stdout.write(next_steps(deployed, aws.region, lacking))
     return 0
 
 
@@ -99,18 +104,22 @@ async def deploy(
     return deployed
 
 
-def next_steps(deployed: Deployed, region: str) -> str:
+def next_steps(deployed: Deployed, region: str, lacking: Sequence[str]) -> str:
+    """`lacking` are the providers that a route names and that have no credentials yet."""
     url, callers = deployed.output("ApiUrl"), deployed.output("CallersSecretName")
     here = f"--stack-name {deployed.name} --region {region}"
+    steps = [
+        *(f"Put in what {provider} knows you by:\n   ./salvo credentials {provider} {here}" for provider in lacking),
+        f"""Make a key for whoever will call the API:
+   AWS_DEFAULT_REGION={region} ./salvo key checkout --secret {callers}""",
+        f"""Send the first code, to your own phone:
+   curl {url}/v1/verifications -H 'Authorization: Bearer sk_...' -d '{{"to": "+49..."}}'""",
+    ]
+    numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
     return f"""
 Stack {deployed.name} is deployed. The API is at {url}
 
-1. Put in the API key of your Yunpian account, which is tried first:
-   ./salvo credentials yunpian {here}
-2. Make a key for whoever will call the API:
-   AWS_DEFAULT_REGION={region} ./salvo key checkout --secret {callers}
-3. Send the first code, to your own phone:
-   curl {url}/v1/verifications -H 'Authorization: Bearer sk_...' -d '{{"to": "+49..."}}'
+{numbered}
 
 Whether everything is in place: ./salvo doctor {here}
 """

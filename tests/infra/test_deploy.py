@@ -19,6 +19,7 @@ from infra.command import main
 from infra.deploy import DeployFailed, Order, deploy, next_steps
 from infra.deployed import FUNCTIONS, Deployed, NotDeployed, find
 from infra.environments import ROOT
+from infra.provider_secrets import without
 from infra.rollback import NoWayBack, live_version, roll_back
 from tests.stub_stack import STACK, StubStack, embedded
 
@@ -79,12 +80,23 @@ async def test_a_rollback_that_is_not_agreed_to_changes_nothing(cloud: StubStack
 
 
 async def test_next_steps_are_commands_with_the_stacks_own_names(first: Deployed) -> None:
-    told = next_steps(first, "eu-central-1")
+    told = next_steps(first, "eu-central-1", ["twilio", "yunpian"])
 
     assert first.outputs["ApiUrl"] in told
-    assert f"./salvo credentials yunpian --stack-name {STACK} --region eu-central-1" in told
+    assert f"1. Put in what twilio knows you by:\n   ./salvo credentials twilio --stack-name {STACK} --region" in told
+    assert f"   ./salvo credentials yunpian --stack-name {STACK} --region eu-central-1\n3. Make a key" in told
     assert f"./salvo key checkout --secret {first.outputs['CallersSecretName']}" in told
     assert f"./salvo doctor --stack-name {STACK}" in told
+
+
+async def test_credentials_are_asked_for_where_a_route_needs_them_and_there_are_none(cloud: StubStack) -> None:
+    async with cloud.aws.client("secretsmanager") as secretsmanager:
+        for name in (f"{STACK}-provider-vonage", f"{STACK}-provider-yunpian-of-another"):
+            await secretsmanager.create_secret(Name=name, SecretString="{}")
+
+    lacking = await without(cloud.aws, STACK, {"yunpian", "vonage", "vonage_messages", "aws_sms"})
+
+    assert lacking == ["yunpian"]
 
 
 async def test_the_first_code_has_nothing_before_it_to_go_back_to(cloud: StubStack, first: Deployed) -> None:
