@@ -5,36 +5,49 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qs, quote, quote_plus, urlencode
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, quote_plus, urlencode
 
 import aiohttp
 import pytest
-from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, SendResult
+from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
-from functions.domain.phone import parse_phone_number
+from functions.domain.receipt_token import message_token
 from functions.domain.sensitive import Sensitive
+from functions.providers.account import Account
 from functions.providers.transport import LARGEST_ANSWER, Timeouts
-from functions.providers.yunpian import FROM_ABROAD, Yunpian, YunpianCredentials, YunpianReceipts
-from functions.usecases.ports import KeysUnavailable, Provider
+from functions.providers.yunpian import RECEIPTS, open_provider
+from functions.usecases.ports import Acknowledgement, KeysUnavailable
+from tests.adapters import (
+    CHINESE,
+    CODE,
+    GERMAN,
+    RECEIPTS_URL,
+    REFERENCE,
+    TOKEN,
+    Vendor,
+    a_message,
+    a_push,
+    an_account,
+    hangs_up,
+    open_for_business,
+    says,
+    says_nothing,
+)
 
 APIKEY = "0123456789abcdef0123456789abcdef"
-TOKEN = "a-token-nobody-guesses"
-CODE = "481516"
-GERMAN = "+4915112345678"
-CHINESE = "+8613800000000"
-REFERENCE = "vfy_k1_abcdefghijklmnopqrstuvwxabcdefghijklmnop.1"
+SECRET = {"apikey": APIKEY}
+ROUTE: dict[str, str] = {}
 
 PATIENT = Timeouts(connect=30, whole=60)
 SHORT_WHOLE = Timeouts(connect=0.4, whole=0.5)
 
-ACCEPTED = {
+TAKEN = {
     "code": 0,
     "msg": "发送成功",
     "count": 1,
@@ -43,6 +56,7 @@ ACCEPTED = {
     "mobile": "13800000000",
     "sid": 74712264988,
 }
+ACCEPTED = (TAKEN, 200)
 REFUSED = {
     "http_status_code": 400,
     "code": 22,
@@ -51,103 +65,41 @@ REFUSED = {
 }
 
 
-@dataclass
-class Gateway:
-    """Yunpian's place on this machine."""
-
-    answer: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    url: str = ""
-    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def form(self) -> dict[str, list[str]]:
-        """The fields of the only request."""
-        ((_, _, body),) = self.requests
-        return parse_qs(body.decode(), strict_parsing=True)
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        content_type = request.headers["Content-Type"]
-        self.requests.append((f"{request.method} {request.path_qs}", content_type, await request.read()))
-        return await self.answer(request)
-
-
-def says(body: object, status: int = 200, **headers: str) -> Gateway:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=status, body=raw, headers=headers)
-
-    return Gateway(answer)
-
-
-def hangs_up() -> Gateway:
-    async def answer(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
-
-    return Gateway(answer)
-
-
-def says_nothing() -> Gateway:
-    async def answer(_: web.Request) -> web.Response:
-        await gateway.over.wait()
-        return web.Response()
-
-    gateway = Gateway(answer)
-    return gateway
-
-
-@asynccontextmanager
-async def open_for_business(gateway: Gateway) -> AsyncIterator[Gateway]:
-    """Parametrised gateways open once more where a test is run again: with nothing seen yet."""
-    gateway.requests.clear()
-    gateway.over.clear()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", gateway.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        gateway.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield gateway
-    finally:
-        gateway.over.set()
-        await runner.cleanup()
-
-
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
 
 
-@pytest.fixture
-def yunpian(session: aiohttp.ClientSession) -> Yunpian:
-    return Yunpian(credentials=credentials, session=lambda: session, timeouts=PATIENT)
-
-
-async def credentials() -> YunpianCredentials:
-    return YunpianCredentials(apikey=Sensitive(APIKEY), receipt_token=Sensitive(TOKEN))
-
-
 def message(to: str = CHINESE, text: str = f"【测试】您的验证码是{CODE}") -> Message:
-    return Message(to=parse_phone_number(to), text=Sensitive(text), reference=REFERENCE, valid_for=300)
+    return a_message(to, text)
 
 
-async def send(yunpian: Yunpian, gateway: Gateway, what: Message | None = None) -> SendResult:
-    async with open_for_business(gateway):
-        return await replace(yunpian, base_url=gateway.url).send(what or message())
+async def send_from(account: Account, what: Message | None = None, timeouts: Timeouts = PATIENT) -> SendResult:
+    provider = await open_provider(account, timeouts)
+    return await provider.send(what or message())
+
+
+async def send(
+    http: aiohttp.ClientSession,
+    vendor: Vendor,
+    what: Message | None = None,
+    *,
+    timeouts: Timeouts = PATIENT,
+    receipts_url: str | None = None,
+) -> SendResult:
+    async with open_for_business(vendor):
+        account = an_account(SECRET, http, url=vendor.url, receipts_url=receipts_url)
+        return await send_from(account, what, timeouts)
 
 
 # The request
 
 
-async def test_a_chinese_number_and_text_on_the_wire(yunpian: Yunpian) -> None:
-    gateway = says(ACCEPTED)
+async def test_a_chinese_number_and_text_on_the_wire(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
 
-    await send(yunpian, gateway)
+    await send(http, vendor)
 
     body = (
         b"apikey=0123456789abcdef0123456789abcdef"
@@ -156,15 +108,17 @@ async def test_a_chinese_number_and_text_on_the_wire(yunpian: Yunpian) -> None:
         b"&uid=vfy_k1_abcdefghijklmnopqrstuvwxabcdefghijklmnop.1"
     )
     content_type = "application/x-www-form-urlencoded;charset=utf-8"
-    assert gateway.requests == [("POST /v2/sms/single_send.json", content_type, body)]
+    asked = vendor.request
+    assert (asked.method, asked.path, asked.body) == ("POST", "/v2/sms/single_send.json", body)
+    assert (asked.headers["Content-Type"], asked.headers["Accept"]) == (content_type, "application/json;charset=utf-8")
 
 
-async def test_a_german_number_and_text_on_the_wire(yunpian: Yunpian) -> None:
-    gateway = says(ACCEPTED)
+async def test_a_german_number_and_text_on_the_wire(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
 
-    await send(yunpian, gateway, message(GERMAN, "【Salvo】Dein Code für A&B+C: 481516"))
+    await send(http, vendor, message(GERMAN, "【Salvo】Dein Code für A&B+C: 481516"))
 
-    assert gateway.requests[0][2] == (
+    assert vendor.request.body == (
         b"apikey=0123456789abcdef0123456789abcdef"
         b"&mobile=%2B4915112345678"
         b"&text=%E3%80%90Salvo%E3%80%91Dein+Code+f%C3%BCr+A%26B%2BC%3A+481516"
@@ -172,71 +126,78 @@ async def test_a_german_number_and_text_on_the_wire(yunpian: Yunpian) -> None:
     )
 
 
-async def test_the_form_reads_back_as_it_was_meant(yunpian: Yunpian) -> None:
-    gateway = says(ACCEPTED)
+async def test_the_form_reads_back_as_it_was_meant(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
 
-    await send(yunpian, gateway, message(GERMAN, "1 + 1 = 2 & 100 %"))
+    await send(http, vendor, message(GERMAN, "1 + 1 = 2 & 100 %"))
 
-    assert gateway.form["mobile"] == [GERMAN]
-    assert gateway.form["text"] == ["1 + 1 = 2 & 100 %"]
-
-
-async def test_receipts_are_asked_for_at_the_url_with_the_token(yunpian: Yunpian) -> None:
-    gateway = says(ACCEPTED)
-
-    await send(replace(yunpian, receipts_url="https://api.example.com/prod"), gateway)
-
-    assert gateway.form["callback_url"] == [f"https://api.example.com/prod/v1/receipts/yunpian/{TOKEN}"]
+    assert vendor.request.form["mobile"] == GERMAN
+    assert vendor.request.form["text"] == "1 + 1 = 2 & 100 %"
 
 
-async def test_a_token_stays_one_part_of_the_url(yunpian: Yunpian) -> None:
-    async def with_slash() -> YunpianCredentials:
-        return YunpianCredentials(apikey=Sensitive(APIKEY), receipt_token=Sensitive("a/b?c"))
+async def test_receipts_are_asked_for_at_the_messages_own_address(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
 
-    gateway = says(ACCEPTED)
-    await send(replace(yunpian, credentials=with_slash, receipts_url="https://api.example.com"), gateway)
+    await send(http, vendor, receipts_url="https://api.example.com/prod")
 
-    assert gateway.form["callback_url"] == ["https://api.example.com/v1/receipts/yunpian/a%2Fb%3Fc"]
-
-
-async def test_without_a_url_no_receipts_are_asked_for(yunpian: Yunpian) -> None:
-    gateway = says(ACCEPTED)
-
-    await send(yunpian, gateway)
-
-    assert set(gateway.form) == {"apikey", "mobile", "text", "uid"}
+    token = message_token(Sensitive(TOKEN), "yunpian", REFERENCE)
+    assert vendor.request.form["callback_url"] == f"https://api.example.com/prod/v1/receipts/yunpian/{token}"
 
 
-async def test_each_send_asks_for_the_session_of_now(yunpian: Yunpian, session: aiohttp.ClientSession) -> None:
-    async with aiohttp.ClientSession() as frozen:
-        sessions = iter([frozen, session])
-        changing = replace(yunpian, session=lambda: next(sessions))
-        await send(changing, says(ACCEPTED))
+async def test_a_token_stays_one_part_of_the_url(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
 
-    assert (await send(changing, says(ACCEPTED))).outcome is Outcome.ACCEPTED
+    async with open_for_business(vendor):
+        secret = {**SECRET, "receipt_token": "a/b?c"}
+        await send_from(an_account(secret, http, url=vendor.url, receipts_url=RECEIPTS_URL))
+
+    address = vendor.request.form["callback_url"]
+    assert re.fullmatch(rf"{RECEIPTS_URL}/v1/receipts/yunpian/{REFERENCE}\.[A-Za-z0-9_-]{{22}}", address)
+
+
+async def test_without_a_url_no_receipts_are_asked_for(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
+
+    await send(http, vendor)
+
+    assert set(vendor.request.form) == {"apikey", "mobile", "text", "uid"}
+
+
+async def test_each_send_asks_for_the_session_of_now(http: aiohttp.ClientSession) -> None:
+    vendor = says(TAKEN)
+
+    async with aiohttp.ClientSession() as frozen, open_for_business(vendor):
+        sessions = iter([frozen, http])
+        provider = await open_provider(
+            replace(an_account(SECRET, http, url=vendor.url), session=lambda: next(sessions))
+        )
+        await provider.send(message())
+        await frozen.close()
+
+        assert (await provider.send(message())).outcome is Outcome.ACCEPTED
 
 
 # The answer
 
 
-async def test_an_accepted_message_tells_its_id_segments_and_price(yunpian: Yunpian) -> None:
-    assert await send(yunpian, says(ACCEPTED)) == SendResult(
+async def test_an_accepted_message_tells_its_id_segments_and_price(http: aiohttp.ClientSession) -> None:
+    assert await send(http, says(TAKEN)) == SendResult(
         provider="yunpian", outcome=Outcome.ACCEPTED, message_id="74712264988", segments=1, price="0.05 RMB"
     )
 
 
-async def test_a_message_is_accepted_without_an_id_too(yunpian: Yunpian) -> None:
-    assert await send(yunpian, says({"code": 0})) == SendResult(provider="yunpian", outcome=Outcome.ACCEPTED)
+async def test_a_message_is_accepted_without_an_id_too(http: aiohttp.ClientSession) -> None:
+    assert await send(http, says({"code": 0})) == SendResult(provider="yunpian", outcome=Outcome.ACCEPTED)
 
 
-async def test_numbers_in_quotes_are_numbers(yunpian: Yunpian) -> None:
-    result = await send(yunpian, says({"code": "0", "sid": "747", "count": "2", "fee": "0.1000", "unit": "RMB"}))
+async def test_numbers_in_quotes_are_numbers(http: aiohttp.ClientSession) -> None:
+    result = await send(http, says({"code": "0", "sid": "747", "count": "2", "fee": "0.1000", "unit": "RMB"}))
 
     assert (result.message_id, result.segments, result.price) == ("747", 2, "0.1000 RMB")
 
 
-async def test_a_price_in_no_currency_is_left_out(yunpian: Yunpian) -> None:
-    assert (await send(yunpian, says({**ACCEPTED, "unit": "13800000000"}))).price is None
+async def test_a_price_in_no_currency_is_left_out(http: aiohttp.ClientSession) -> None:
+    assert (await send(http, says({**TAKEN, "unit": "13800000000"}))).price is None
 
 
 # providers.md, section 1, copied as it stands: code → class.
@@ -293,36 +254,43 @@ CODES = {
     -57: "config",
     -62: "config",
 }
+ROUTE_CODES = {5, 6, 7, 13, 15, 16, 18, 20, 23, 28, 58, 60, -57}
+"""Those of the table that are about a country, a carrier, a template or a signature."""
 OTHER_CODES = {99: "config", 100_000: "config", -7: "transient", -99: "transient"}
 
 
 @pytest.mark.parametrize(("code", "outcome"), [*CODES.items(), *OTHER_CODES.items()])
-async def test_every_code_has_its_class(yunpian: Yunpian, code: int, outcome: str) -> None:
-    gateway = says({"http_status_code": 400, "code": code, "msg": None, "detail": "13800000000"}, status=400)
+async def test_every_code_has_its_class(http: aiohttp.ClientSession, code: int, outcome: str) -> None:
+    vendor = says({"http_status_code": 400, "code": code, "msg": None, "detail": "13800000000"}, status=400)
 
-    result = await send(yunpian, gateway)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.reason) == (outcome, f"yunpian_{code}")
+    assert result.scope is (Scope.ROUTE if code in ROUTE_CODES else Scope.PROVIDER)
     assert (result.message_id, result.segments, result.price) == (None, None, None)
-    assert len(gateway.requests) == 1
+    assert len(vendor.asked) == 1
 
 
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
 @pytest.mark.parametrize("code", CODES)
-async def test_a_code_of_the_table_means_the_same_whatever_the_status(yunpian: Yunpian, code: int, status: int) -> None:
-    assert (await send(yunpian, says({"code": code}, status=status))).outcome.value == CODES[code]
+async def test_a_code_of_the_table_means_the_same_whatever_the_status(
+    http: aiohttp.ClientSession, code: int, status: int
+) -> None:
+    assert (await send(http, says({"code": code}, status=status))).outcome.value == CODES[code]
 
 
 @pytest.mark.parametrize("code", [502, -7])
-async def test_a_code_that_is_not_in_the_table_proves_nothing_under_a_server_error(yunpian: Yunpian, code: int) -> None:
-    result = await send(yunpian, says({"code": code}, status=502))
+async def test_a_code_that_is_not_in_the_table_proves_nothing_under_a_server_error(
+    http: aiohttp.ClientSession, code: int
+) -> None:
+    result = await send(http, says({"code": code}, status=502))
 
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, "http_502")
 
 
 @pytest.mark.parametrize("status", [202, 302, 400, 500])
-async def test_a_success_that_its_status_contradicts_is_unknown(yunpian: Yunpian, status: int) -> None:
-    result = await send(yunpian, says(ACCEPTED, status=status))
+async def test_a_success_that_its_status_contradicts_is_unknown(http: aiohttp.ClientSession, status: int) -> None:
+    result = await send(http, says(TAKEN, status=status))
 
     assert (result.outcome, result.reason) == (Outcome.UNKNOWN, f"http_{status}")
 
@@ -331,18 +299,18 @@ async def test_a_success_that_its_status_contradicts_is_unknown(yunpian: Yunpian
     ("code", "seconds"), [(8, 30), (33, 30), (9, 300), (22, 3_600), (17, 86_400), (43, 86_400), (53, None), (-5, None)]
 )
 async def test_a_code_that_speaks_of_a_period_tells_when_to_ask_again(
-    yunpian: Yunpian, code: int, seconds: int | None
+    http: aiohttp.ClientSession, code: int, seconds: int | None
 ) -> None:
-    assert (await send(yunpian, says({"code": code}, status=400))).retry_after == seconds
+    assert (await send(http, says({"code": code}, status=400))).retry_after == seconds
 
 
-async def test_the_gateways_own_retry_after_comes_first(yunpian: Yunpian) -> None:
-    gateway = says({"code": 22}, 400, **{"Retry-After": "7"})
+async def test_the_gateways_own_retry_after_comes_first(http: aiohttp.ClientSession) -> None:
+    vendor = says({"code": 22}, 400, **{"Retry-After": "7"})
 
-    assert (await send(yunpian, gateway)).retry_after == 7
+    assert (await send(http, vendor)).retry_after == 7
 
 
-NO_WORD: dict[str, tuple[Gateway, Outcome, str, int | None]] = {
+NO_WORD: dict[str, tuple[Vendor, Outcome, str, int | None]] = {
     "429": (says(b"", 429), Outcome.THROTTLED_ACCOUNT, "http_429", None),
     "429 with Retry-After": (says(b"", 429, **{"Retry-After": "5"}), Outcome.THROTTLED_ACCOUNT, "http_429", 5),
     "500": (says(b"", 500), Outcome.UNKNOWN, "http_500", None),
@@ -352,9 +320,9 @@ NO_WORD: dict[str, tuple[Gateway, Outcome, str, int | None]] = {
     "302": (says(b"", 302, Location="/elsewhere"), Outcome.UNKNOWN, "http_302", None),
     "nothing": (says(b""), Outcome.UNKNOWN, "http_200", None),
     "rubbish": (says(b"\xff\xfe{"), Outcome.UNKNOWN, "http_200", None),
-    "other JSON": (says([ACCEPTED]), Outcome.UNKNOWN, "http_200", None),
+    "other JSON": (says([TAKEN]), Outcome.UNKNOWN, "http_200", None),
     "no code": (says({"msg": "发送成功"}), Outcome.UNKNOWN, "http_200", None),
-    "a batch's answer": (says({"total_count": 1, "data": [ACCEPTED]}), Outcome.UNKNOWN, "http_200", None),
+    "a batch's answer": (says({"total_count": 1, "data": [TAKEN]}), Outcome.UNKNOWN, "http_200", None),
     "a code that is no number": (says({"code": "ok"}), Outcome.UNKNOWN, "http_200", None),
     "a code without end": (says(b'{"code":' + b"9" * 5_000 + b"}"), Outcome.UNKNOWN, "http_200", None),
     "a well without bottom": (says(b'{"code":0,"x":' + b"[" * 50_000), Outcome.UNKNOWN, "http_200", None),
@@ -363,84 +331,99 @@ NO_WORD: dict[str, tuple[Gateway, Outcome, str, int | None]] = {
 }
 
 
-@pytest.mark.parametrize(("gateway", "outcome", "reason", "retry_after"), NO_WORD.values(), ids=NO_WORD)
+@pytest.mark.parametrize(("vendor", "outcome", "reason", "retry_after"), NO_WORD.values(), ids=NO_WORD)
 async def test_an_answer_without_a_word_of_yunpians(
-    yunpian: Yunpian, gateway: Gateway, outcome: Outcome, reason: str, retry_after: int | None
+    http: aiohttp.ClientSession, vendor: Vendor, outcome: Outcome, reason: str, retry_after: int | None
 ) -> None:
-    result = await send(yunpian, gateway)
+    result = await send(http, vendor)
 
     assert result == SendResult(provider="yunpian", outcome=outcome, reason=reason, retry_after=retry_after)
-    assert len(gateway.requests) == 1
+    assert len(vendor.asked) == 1
 
 
-async def test_no_answer_in_time_is_unknown_and_is_not_asked_for_again(yunpian: Yunpian) -> None:
-    gateway = says_nothing()
+async def test_no_answer_in_time_is_unknown_and_is_not_asked_for_again(http: aiohttp.ClientSession) -> None:
+    vendor = says_nothing()
 
-    result = await send(replace(yunpian, timeouts=SHORT_WHOLE), gateway)
+    result = await send(http, vendor, timeouts=SHORT_WHOLE)
 
     assert result == SendResult(provider="yunpian", outcome=Outcome.UNKNOWN, reason="read_timeout")
-    assert len(gateway.requests) == 1
+    assert len(vendor.asked) == 1
 
 
-async def test_a_gateway_that_does_not_exist_took_nothing(yunpian: Yunpian) -> None:
-    result = await replace(yunpian, base_url="https://sms.yunpian.invalid").send(message())
+async def test_a_gateway_that_does_not_exist_took_nothing(http: aiohttp.ClientSession) -> None:
+    result = await send_from(an_account(SECRET, http, url="https://sms.yunpian.invalid"))
 
     assert result == SendResult(provider="yunpian", outcome=Outcome.TRANSIENT, reason="dns")
 
 
-async def test_a_gateway_that_is_down_took_nothing(yunpian: Yunpian) -> None:
-    async with open_for_business(says(ACCEPTED)) as closed:
+async def test_a_gateway_that_is_down_took_nothing(http: aiohttp.ClientSession) -> None:
+    async with open_for_business(says(TAKEN)) as closed:
         pass
 
-    result = await replace(yunpian, base_url=closed.url).send(message())
+    result = await send_from(an_account(SECRET, http, url=closed.url))
 
     assert result == SendResult(provider="yunpian", outcome=Outcome.TRANSIENT, reason="refused")
 
 
-async def test_a_gateway_that_does_not_prove_itself_took_nothing(yunpian: Yunpian) -> None:
-    async with open_for_business(says(ACCEPTED)) as gateway:
-        result = await replace(yunpian, base_url=gateway.url.replace("http:", "https:")).send(message())
+async def test_a_gateway_that_does_not_prove_itself_took_nothing(http: aiohttp.ClientSession) -> None:
+    async with open_for_business(says(TAKEN)) as vendor:
+        result = await send_from(an_account(SECRET, http, url=vendor.url.replace("http:", "https:")))
 
     assert result == SendResult(provider="yunpian", outcome=Outcome.TRANSIENT, reason="tls")
-    assert gateway.requests == []
+    assert vendor.asked == []
 
 
 # The credentials
 
 
-async def test_without_credentials_nothing_is_sent(yunpian: Yunpian) -> None:
-    async def unreadable() -> YunpianCredentials:
-        raise KeysUnavailable("secret salvo/yunpian: AccessDenied")
+async def test_without_credentials_nothing_is_sent(http: aiohttp.ClientSession) -> None:
+    async def unreadable() -> Mapping[str, Any]:
+        raise KeysUnavailable("secret salvo-provider-yunpian: AccessDenied")
 
-    gateway = says(ACCEPTED)
-    result = await send(replace(yunpian, credentials=unreadable), gateway)
+    vendor = says(TAKEN)
+    async with open_for_business(vendor):
+        account = replace(an_account(SECRET, http, url=vendor.url), fetch_secret=unreadable)
+        result = await send_from(account)
 
     assert result == SendResult(provider="yunpian", outcome=Outcome.CONFIG, reason="no_credentials")
-    assert gateway.requests == []
+    assert vendor.asked == []
 
 
-async def test_credentials_are_waited_for_as_long_as_for_a_connection(yunpian: Yunpian) -> None:
-    async def never() -> YunpianCredentials:
+async def test_credentials_are_waited_for_as_long_as_for_a_connection(http: aiohttp.ClientSession) -> None:
+    async def never() -> Mapping[str, Any]:
         await asyncio.Event().wait()
         raise AssertionError
 
-    hasty = replace(yunpian, credentials=never, timeouts=Timeouts(connect=0.1, whole=60))
+    account = replace(an_account(SECRET, http), fetch_secret=never)
 
-    assert (await hasty.send(message())).reason == "no_credentials"
+    assert (await send_from(account, timeouts=Timeouts(connect=0.1, whole=60))).reason == "no_credentials"
 
 
-def test_a_send_has_answered_within_its_two_parts(yunpian: Yunpian) -> None:
-    provider: Provider = replace(yunpian, timeouts=FROM_ABROAD)
+@pytest.mark.parametrize(
+    ("secret", "names"),
+    [({}, "apikey"), ({"apikey": ""}, "apikey"), ({"apikey": 7}, "apikey"), ({"apikey": None}, "apikey")],
+)
+async def test_a_malformed_secret_is_told_with_the_provider_and_the_entry(
+    http: aiohttp.ClientSession, secret: dict[str, Any], names: str
+) -> None:
+    provider = await open_provider(an_account(secret, http))
+
+    with pytest.raises(KeysUnavailable, match=f"yunpian.*{names}"):
+        await provider.prepare()
+
+
+async def test_a_send_has_answered_within_its_two_parts(http: aiohttp.ClientSession) -> None:
+    provider = await open_provider(an_account(SECRET, http))
 
     assert (provider.name, provider.timeout) == ("yunpian", 2 + 8)
 
 
-async def test_a_cancellation_goes_through(yunpian: Yunpian) -> None:
-    gateway = says_nothing()
-    async with open_for_business(gateway):
+async def test_a_cancellation_goes_through(http: aiohttp.ClientSession) -> None:
+    vendor = says_nothing()
+    async with open_for_business(vendor):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await replace(yunpian, base_url=gateway.url).send(message())
+                await send_from(an_account(SECRET, http, url=vendor.url))
 
 
 # What must not be seen
@@ -448,37 +431,27 @@ async def test_a_cancellation_goes_through(yunpian: Yunpian) -> None:
 SECRETS = [APIKEY, TOKEN, CODE, CHINESE, CHINESE[3:]]
 
 
-@pytest.mark.parametrize("gateway", [says(ACCEPTED), says(REFUSED, 400), says(b"13800000000"), hangs_up()])
+@pytest.mark.parametrize("vendor", [says(TAKEN), says(REFUSED, 400), says(b"13800000000"), hangs_up()])
 async def test_no_code_key_or_number_is_in_a_log_or_a_result(
-    yunpian: Yunpian, gateway: Gateway, caplog: pytest.LogCaptureFixture
+    http: aiohttp.ClientSession, vendor: Vendor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
 
-    result = await send(replace(yunpian, receipts_url="https://api.example.com"), gateway)
+    result = await send(http, vendor, receipts_url=RECEIPTS_URL)
 
     shown = caplog.text + repr(result)
     assert not [secret for secret in SECRETS if secret in shown]
     # They were there to be seen, and the log was on.
-    assert all(secret in str(gateway.form) for secret in (APIKEY, TOKEN, CODE, CHINESE[3:]))
+    assert all(secret in str(vendor.request.form) for secret in (APIKEY, CODE, CHINESE[3:]))
     assert caplog.records
 
 
-@dataclass
-class Vault:
-    """Shows what it holds, and so does a method bound to it."""
+async def test_no_key_is_in_a_repr(http: aiohttp.ClientSession) -> None:
+    """Nor after the credentials were read."""
+    provider = await open_provider(an_account(SECRET, http))
+    await provider.prepare()
 
-    apikey: str = APIKEY
-
-    async def credentials(self) -> YunpianCredentials:
-        return YunpianCredentials(apikey=Sensitive(self.apikey), receipt_token=Sensitive(TOKEN))
-
-
-async def test_no_key_is_in_a_repr(yunpian: Yunpian) -> None:
-    guarded = replace(yunpian, credentials=Vault().credentials)
-
-    shown = repr(guarded) + repr(await guarded.credentials()) + str(await guarded.credentials())
-
-    assert not [secret for secret in SECRETS if secret in shown]
+    assert not [secret for secret in SECRETS if secret in repr(provider)]
 
 
 # Receipts
@@ -501,8 +474,8 @@ def push(*reports: object) -> bytes:
     return urlencode({"sms_status": json.dumps(reports)}).encode()
 
 
-def read(body: bytes) -> tuple[Receipt, ...]:
-    return YunpianReceipts().read(body, NOW)
+def read(body: bytes, reference: str | None = None) -> tuple[Receipt, ...]:
+    return RECEIPTS.read(a_push(body, reference=reference), SECRET, NOW)
 
 
 def test_a_delivered_message() -> None:
@@ -544,6 +517,7 @@ def test_a_push_can_bring_several_reports() -> None:
     [
         ("MK:0022", "MK:0022"),
         ("号码 -43 <b>", "-43b"),
+        ("a.b", "a.b"),
         ("x" * 40, "x" * 32),
         ("用户关机", None),
         ("", None),
@@ -569,12 +543,16 @@ def test_a_time_that_cannot_be_is_now(time: str | None) -> None:
     assert receipt.at == NOW
 
 
+def test_a_report_without_a_uid_is_found_by_the_messages_own_address() -> None:
+    assert read(push({**REPORT, "uid": None}), reference=REFERENCE) == (DELIVERED,)
+
+
 def test_a_persons_reply_is_acknowledged_and_ignored() -> None:
     assert read(urlencode({"sms_reply": '{"mobile":"13800000000","text":"T"}'}).encode()) == ()
 
 
 def test_yunpian_wants_to_hear_of_success() -> None:
-    assert (YunpianReceipts().name, YunpianReceipts().acknowledgement) == ("yunpian", b"SUCCESS")
+    assert RECEIPTS.acknowledgement == Acknowledgement(b"SUCCESS", "text/plain")
 
 
 MALFORMED = {
