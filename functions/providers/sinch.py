@@ -23,6 +23,7 @@ from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
 from functions.providers.gateway import USUAL, Gateway, Request, by_status
+from functions.providers.report_fields import moment, word
 from functions.providers.transport import Answer, Timeouts
 from functions.usecases.ports import Acknowledgement, Push
 
@@ -56,7 +57,6 @@ _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404), Outcome.
 """400 and 403 with a code that is not in the table, 401 token, 404 service plan or region."""
 
 _SECONDS = re.compile(r"[0-9]{1,12}")
-_LONGEST_REASON = 32
 
 
 class SinchSecret(Secret, frozen=True, kw_only=True):
@@ -192,8 +192,8 @@ class SinchReceipts:
                 provider=NAME,
                 reference=reference,
                 status=status,
-                reason=str(report.code)[:_LONGEST_REASON] if failed else None,
-                at=_moment(report.operator_status_at or report.at, now),
+                reason=word(str(report.code)) if failed else None,
+                at=moment(report.operator_status_at or report.at, now),
             ),
         )
 
@@ -219,12 +219,3 @@ def _parse_report(body: bytes) -> _Report:
         return msgspec.json.decode(body, type=_Report)
     except (ValueError, RecursionError):
         raise InvalidRequest("not one of Sinch's callbacks") from None
-
-
-def _moment(text: str | None, now: int) -> int:
-    """What is no time, or one that has not come yet, is now."""
-    try:
-        at = int(datetime.fromisoformat(text or "").timestamp())
-    except (ValueError, OverflowError):
-        return now
-    return at if 0 <= at <= now else now
