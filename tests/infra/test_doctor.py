@@ -11,12 +11,17 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp import web
 
+from functions.domain.routing import Route, Via
+from functions.domain.service import Service
+from functions.service_file import Configuration, load_configuration
+from infra import provider_secrets
 from infra.deploy import Order, deploy
 from infra.deployed import Deployed
 from infra.doctor import alarms, api, concurrency, event_source, functions, keys, providers, queues, storage
@@ -24,12 +29,13 @@ from infra.doctor.command import CHECKS, examine, look
 from infra.doctor.finding import Finding, Level
 from infra.doctor.subject import Check, Subject
 from infra.environments import ROOT
-from infra.local.faults import Faults
-from infra.local.gateway_app import Gateway
-from tests.examined import base_url, now, served_api, with_stack
+from tests.adapters import Vendor, open_for_business
+from tests.examined import now, served_api, with_stack
 from tests.stub_stack import STACK, StubStack, embedded
 
 DAY = 86_400
+APIKEY = secrets.token_hex(16)
+YUNPIAN = f"{STACK}-provider-yunpian"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,55 +44,75 @@ class Ward:
 
     cloud: StubStack
     stack: Deployed
-    apikey: str
+    services: Path
+    """A services.toml that knows where the gateway is."""
 
     def client(self, service: str) -> Any:
         return self.cloud.aws.client(service)
+
+    @property
+    def configuration(self) -> Configuration:
+        return load_configuration(self.services)
 
     async def put(self, output: str, value: object) -> None:
         async with self.client("secretsmanager") as secretsmanager:
             text = value if isinstance(value, str) else json.dumps(value)
             await secretsmanager.put_secret_value(SecretId=self.stack.outputs[output], SecretString=text)
 
+    async def put_credentials(self, **entries: str) -> None:
+        async with self.client("secretsmanager") as secretsmanager:
+            await provider_secrets.store(secretsmanager, YUNPIAN, entries, stack=STACK, key="")
+
     async def heal(self) -> None:
         """Undoes what a test may have done to the secrets."""
         await self.put("KeysSecretName", {"pepper": "k1", "index": "k1", "k1": secrets.token_hex(32)})
         await self.put("CallersSecretName", {hashlib.sha256(b"key").hexdigest(): {"name": "checkout"}})
-        await self.put("YunpianSecretName", {"apikey": self.apikey, "receipt_token": secrets.token_urlsafe(32)})
+        await self.put_credentials(apikey=APIKEY, receipt_token=secrets.token_urlsafe(32))
 
 
 @pytest.fixture(scope="module")
 async def ward(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ward]:
-    apikey = secrets.token_hex(16)
-    gateway = TestServer(Gateway(apikey, Faults()).application(0.0))
-    async with embedded(tmp_path_factory.mktemp("ward")) as cloud, gateway:
-        parameters = {"YunpianUrl": base_url(gateway), "AlarmEmail": "on-call@example.com"}
-        order = Order(stack=STACK, parameters=parameters, confirmed=True)
+    async def account(request: web.Request) -> web.Response:
+        known = (await request.post())["apikey"] == APIKEY
+        return web.json_response({"balance": 1000} if known else {"code": -1}, status=200 if known else 400)
+
+    folder = tmp_path_factory.mktemp("ward")
+    async with embedded(folder) as cloud, open_for_business(Vendor(account)) as gateway:
+        order = Order(stack=STACK, parameters={"AlarmEmail": "on-call@example.com"}, confirmed=True)
         deployed = await deploy(cloud.aws, order, build=lambda: None, run=cloud.run)
         await cloud.close_gaps()
-        yield Ward(cloud, deployed, apikey)
+        services = folder / "services.toml"
+        services.write_text(f'[default]\n[providers.yunpian]\nurl = "{gateway.url}"\n')
+        yield Ward(cloud, deployed, services)
 
 
 @pytest.fixture
 async def salvo(ward: Ward) -> AsyncIterator[Subject]:
     await ward.heal()
     async with aiohttp.ClientSession() as http, served_api() as api_server:
-        yield Subject(aws=ward.cloud.aws, stack=ward.stack, http=http, api=api_server.url, now=now)
+        yield Subject(
+            aws=ward.cloud.aws,
+            stack=ward.stack,
+            configuration=ward.configuration,
+            http=http,
+            api=api_server.url,
+            now=now,
+        )
 
 
 async def test_of_a_stack_in_good_health_every_check_says_ok(salvo: Subject, ward: Ward) -> None:
-    findings = await examine(ward.cloud.aws, STACK, api_url=salvo.api)
+    findings = await examine(ward.cloud.aws, STACK, ward.configuration, api_url=salvo.api)
 
     assert [finding for finding in findings if finding.level is not Level.OK] == []
     assert len(findings) > len(CHECKS)
 
 
 async def test_no_secret_is_told(salvo: Subject, ward: Ward) -> None:
-    told = repr(await examine(ward.cloud.aws, STACK, api_url=salvo.api))
+    told = repr(await examine(ward.cloud.aws, STACK, ward.configuration, api_url=salvo.api))
 
     async with ward.client("secretsmanager") as client:
-        for output in ("KeysSecretName", "CallersSecretName", "YunpianSecretName"):
-            value = json.loads((await client.get_secret_value(SecretId=ward.stack.outputs[output]))["SecretString"])
+        for name in (ward.stack.outputs["KeysSecretName"], ward.stack.outputs["CallersSecretName"], YUNPIAN):
+            value = json.loads((await client.get_secret_value(SecretId=name))["SecretString"])
             long = [text for text in (*value, *value.values()) if isinstance(text, str) and len(text) > 20]
             assert long
             assert not [text for text in long if text in told]
@@ -158,19 +184,38 @@ async def test_a_key_in_clear_among_the_callers_is_a_warning_and_not_told(salvo:
 
 
 async def test_an_empty_apikey_fails_and_the_gateway_is_not_asked(salvo: Subject, ward: Ward) -> None:
-    await ward.put("YunpianSecretName", {"apikey": "", "receipt_token": "t"})
+    await ward.put_credentials(apikey="", receipt_token="t")
 
     (finding,) = await providers.check_providers(salvo)
 
-    assert (finding.level, finding.found) == (Level.FAIL, "apikey missing or empty")
+    assert finding.level is Level.FAIL
+    assert finding.found.startswith("yunpian: its secret makes no sense: ")
+    assert finding.found.endswith("at `$.apikey`")
+    assert finding.advice.startswith(f"./salvo credentials yunpian --stack-name {STACK}")
 
 
 async def test_a_key_that_the_gateway_refuses_fails(salvo: Subject, ward: Ward) -> None:
-    await ward.put("YunpianSecretName", {"apikey": "another's", "receipt_token": "t"})
+    await ward.put_credentials(apikey="another's", receipt_token="t")
 
     _, finding = await providers.check_providers(salvo)
 
     assert (finding.level, finding.found) == (Level.FAIL, "refuses the API key (-1)")
+
+
+async def test_a_provider_that_a_route_names_and_that_has_no_credentials_fails(salvo: Subject) -> None:
+    (finding,) = await providers.check_providers(_with_routes(salvo, "twilio"))
+
+    assert finding.level is Level.FAIL
+    assert finding.found == f"there is no secret {STACK}-provider-twilio, and a route names twilio"
+    assert finding.advice == f"./salvo credentials twilio --stack-name {STACK}"
+
+
+async def test_credentials_that_no_route_needs_are_told(salvo: Subject) -> None:
+    assert await providers.check_spare_secrets(salvo) == []
+
+    (finding,) = await providers.check_spare_secrets(_with_routes(salvo, "twilio"))
+
+    assert (finding.level, finding.found) == (Level.OK, f"no route names {YUNPIAN}")
 
 
 async def test_a_table_that_forgets_nothing_fails_with_the_command(salvo: Subject, ward: Ward) -> None:
@@ -394,6 +439,11 @@ async def test_an_aws_that_refuses_to_tell_is_a_failure_in_a_sentence(salvo: Sub
     assert finding.found.startswith("AWS refuses ListSubscriptionsByTopic: ")
 
 
+def _with_routes(subject: Subject, *names: str) -> Subject:
+    route = Route(providers=tuple(Via(provider=name) for name in names))
+    return dataclasses.replace(subject, configuration=Configuration(services={"default": Service(routes=(route,))}))
+
+
 async def _only(check: Check, subject: Subject, about: str) -> Finding:
     (finding,) = [finding for finding in await check(subject) if finding.about == about]
     return finding
@@ -409,7 +459,8 @@ async def _set_ttl(ward: Ward, *, enabled: bool) -> None:
 
 async def _command(ward: Ward, *options: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.command", "doctor", "--stack-name", STACK, *options),
+        *(sys.executable, "-m", "infra.command", "doctor", "--stack-name", STACK),
+        *("--services", str(ward.services), *options),
         env=ward.cloud.environment,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,

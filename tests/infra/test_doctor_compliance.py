@@ -7,14 +7,14 @@ from functools import cache
 import pytest
 
 from functions.domain.service import Service
-from functions.service_file import load_services
+from functions.service_file import load_configuration
 from functions.settings import SHIPPED_SERVICES
 from infra.doctor.compliance import Control, Verdict, controls
 from infra.environments import ROOT
 
 
 def test_the_shipped_services_fail_no_control() -> None:
-    for service in load_services(SHIPPED_SERVICES).values():
+    for service in load_configuration(SHIPPED_SERVICES).services.values():
         assert _failed(service) == []
 
 

@@ -1,4 +1,4 @@
-"""What ./salvo doctor makes of the stack's status, of the API, and of what a gateway tells. No AWS is needed for it."""
+"""What ./salvo doctor makes of the stack's status and of the API. No AWS is needed for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from functions.service_file import Configuration
 from infra.aws import Aws
 from infra.deployed import Deployed, Resource
 from infra.doctor import alarms, api, stack
-from infra.doctor.finding import Finding, Level
+from infra.doctor.finding import Level
 from infra.doctor.subject import Subject
-from infra.doctor.yunpian import ask_for_account
 from infra.local.embedded_aws import aws_client
 from tests.examined import Api, base_url, now, served_api, with_parameter, with_stack
 
@@ -40,7 +40,14 @@ def salvo(server: Api, http: aiohttp.ClientSession) -> Subject:
     deployed = Deployed(
         name="salvo", status="CREATE_COMPLETE", parameters={}, outputs={"ApiUrl": "https://own"}, resources={}
     )
-    return Subject(aws=Aws("eu-central-1", _no_aws), stack=deployed, http=http, api=server.url, now=now)
+    return Subject(
+        aws=Aws("eu-central-1", _no_aws),
+        stack=deployed,
+        configuration=Configuration(),
+        http=http,
+        api=server.url,
+        now=now,
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,47 +118,6 @@ async def test_a_clock_that_is_not_the_apis_is_a_warning(salvo: Subject, server:
 
 
 @pytest.mark.parametrize(
-    ("answer", "level"),
-    [
-        ({"balance": 1000, "alarm_balance": 100}, Level.OK),
-        ({"balance": "1000.5", "alarm_balance": "100"}, Level.OK),
-        ({"balance": 99, "alarm_balance": 100}, Level.WARN),
-        ({"balance": 0, "alarm_balance": None}, Level.FAIL),
-        ({"balance": 1000, "ip_whitelist": "203.0.113.7"}, Level.WARN),
-        ({"http_status_code": 400, "code": -3, "msg": None, "detail": "IP"}, Level.FAIL),
-        ({"http_status_code": 400, "code": -50}, Level.FAIL),
-        ({}, Level.WARN),
-        ("it works!", Level.FAIL),
-    ],
-)
-async def test_what_the_gateway_tells_of_the_account_is_weighed(
-    http: aiohttp.ClientSession, answer: object, level: Level
-) -> None:
-    async def account(_: web.Request) -> web.Response:
-        return web.json_response(answer)
-
-    app = web.Application()
-    app.router.add_post("/v2/user/get.json", account)
-    async with TestServer(app) as gateway:
-        finding = await _ask(http, base_url(gateway))
-
-    assert finding.level is level
-
-
-async def test_what_is_no_gateway_fails(http: aiohttp.ClientSession, server: Api) -> None:
-    finding = await _ask(http, server.url)
-
-    assert (finding.level, finding.found) == (Level.FAIL, f"{server.url} answers 404, and not as Yunpian does")
-
-
-async def test_a_gateway_that_does_not_answer_fails(http: aiohttp.ClientSession) -> None:
-    finding = await _ask(http, NOBODY)
-
-    assert finding.level is Level.FAIL
-    assert "does not answer" in finding.found
-
-
-@pytest.mark.parametrize(
     ("subscribed", "found"),
     [
         (["arn:aws:sns:eu-central-1:000000000000:alarms:1"], "1 confirmed"),
@@ -179,10 +145,6 @@ async def test_an_address_is_told_of_alarms_once_it_has_agreed(
 
     assert finding.found == found
     assert (finding.level is Level.OK) == (found == "1 confirmed")
-
-
-async def _ask(http: aiohttp.ClientSession, url: str) -> Finding:
-    return await ask_for_account(http, url, {"apikey": "0" * 32})
 
 
 def _no_aws(service: str) -> None:
