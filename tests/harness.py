@@ -16,20 +16,25 @@ from functions.domain.keys import Keyring, derive
 from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Limit, Service
+from functions.handlers.providers import learning
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.dynamodb import Table
 from functions.stores.verifications import DynamoVerificationStore
 from functions.stores.verifications_together import VerificationsTogether
 from functions.usecases.check import CheckVerification
+from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.deliver import Deliver
+from functions.usecases.follow_up import FollowUp
+from functions.usecases.give_feedback import GiveFeedback
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.once import Once
-from functions.usecases.ports import SendJob
+from functions.usecases.ports import Job, Provider, SendJob
 from functions.usecases.receive import RecordReceipt
 from functions.usecases.reserve import Reserve
 from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import SendBatch
 from functions.usecases.start import StartVerification
+from functions.usecases.submit import Submit
 from functions.web.app import Api, create_app
 from functions.web.authentication import Callers, digest_key
 from functions.web.boundary import Boundary
@@ -37,6 +42,8 @@ from functions.web.boundary import Boundary
 MORNING = 1_800_000_000
 """2027-01-15 08:00:00 UTC."""
 API_KEY = "test-key"
+PROVIDER = "yunpian"
+"""The one that services without routes send by."""
 
 _numbers = itertools.count(secrets.randbelow(90_000_000))
 
@@ -71,25 +78,40 @@ class FixedKeys:
 
 
 def accept(message: Message) -> SendResult:
-    return SendResult(provider="recording", outcome=Outcome.ACCEPTED, message_id=message.reference)
+    return SendResult(provider=PROVIDER, outcome=Outcome.ACCEPTED, message_id=message.reference)
 
 
 def answer(outcome: Outcome, **more: Any) -> Callable[[Message], SendResult]:
-    return lambda _: SendResult(provider="recording", outcome=outcome, reason="scripted", **more)
+    return lambda _: SendResult(provider=PROVIDER, outcome=outcome, reason="scripted", **more)
+
+
+class Prepared:
+    """A provider with nothing wrong about its credentials."""
+
+    __slots__ = ()
+
+    async def prepare(self) -> None:
+        pass
 
 
 @dataclass(slots=True)
 class RecordingProvider:
     """Remembers every message. `script` answers the next ones in order, then `otherwise` does."""
 
-    name: str = "recording"
+    name: str = PROVIDER
     timeout: float = 1.0
+    problem: Exception | None = None
+    """With its credentials."""
     latency: float = 0.0
     otherwise: Callable[[Message], SendResult] = accept
     script: list[Callable[[Message], SendResult]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+
+    async def prepare(self) -> None:
+        if self.problem is not None:
+            raise self.problem
 
     async def send(self, message: Message) -> SendResult:
         self.messages.append(message)
@@ -114,12 +136,58 @@ class RecordingProvider:
 @dataclass(slots=True)
 class RecordingQueue:
     jobs: list[SendJob] = field(default_factory=list)
+    later: list[tuple[Job, int]] = field(default_factory=list)
+    """Of the other kinds, with their delays."""
     error: Exception | None = None
 
-    async def put(self, job: SendJob) -> None:
+    async def put(self, job: Job, *, delay: int = 0) -> None:
         if self.error is not None:
             raise self.error
-        self.jobs.append(job)
+        if isinstance(job, SendJob):
+            self.jobs.append(job)
+        else:
+            self.later.append((job, delay))
+
+
+@dataclass(slots=True)
+class OpenCircuits:
+    """Lets everything through but to the providers in `open`, and remembers what it was told."""
+
+    open: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    told: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def admits(self, provider: str) -> bool:
+        self.asked.append(provider)
+        return provider not in self.open
+
+    async def note(self, provider: str, *, failed: bool) -> None:
+        self.told.append((provider, failed))
+
+
+@dataclass(slots=True)
+class GivenRates:
+    """Seconds to wait by provider; a message that may not wait so long gets no place."""
+
+    waits: dict[str, float] = field(default_factory=dict)
+    asked: list[tuple[str, float]] = field(default_factory=list)
+
+    async def wait(self, provider: str, *, most: float) -> float | None:
+        self.asked.append((provider, most))
+        seconds = self.waits.get(provider, 0.0)
+        return seconds if seconds <= most else None
+
+
+@dataclass(slots=True)
+class GivenTimes:
+    known: dict[str, int] = field(default_factory=dict)
+    learned: list[tuple[str, int]] = field(default_factory=list)
+
+    async def learn(self, region: str, seconds: int) -> None:
+        self.learned.append((region, seconds))
+
+    async def usual(self, region: str) -> int | None:
+        return self.known.get(region)
 
 
 @dataclass(slots=True)
@@ -157,6 +225,12 @@ class Harness:
         self.clock = ManualClock()
         self.keys = FixedKeys()
         self.provider = RecordingProvider()
+        self.others: dict[str, Provider] = {}
+        """Further providers, for services with routes to them."""
+        self.circuits = OpenCircuits()
+        self.rates = GivenRates()
+        self.times = GivenTimes()
+        self.seconds_left = 20.0
         self.queue = RecordingQueue()
         self.dead_letters = RecordingDeadLetters()
         self.journal = RecordingJournal()
@@ -172,8 +246,38 @@ class Harness:
         return Reserve(store=self.store, keys=self.keys, entropy=secrets.token_bytes, clock=self.clock)
 
     @property
+    def submit(self) -> Submit:
+        return Submit(
+            providers={self.provider.name: self.provider, **self.others},
+            circuits=self.circuits,
+            rates=self.rates,
+            remaining=lambda: self.seconds_left,
+        )
+
+    @property
+    def follow_up(self) -> FollowUp:
+        return FollowUp(queue=self.queue, times=self.times, clock=self.clock, journal=self.journal)
+
+    @property
     def deliver(self) -> Deliver:
-        return Deliver(store=self.store, provider=self.provider, clock=self.clock, journal=self.journal)
+        return Deliver(
+            store=self.store,
+            submit=self.submit,
+            follow_up=self.follow_up,
+            clock=self.clock,
+            journal=self.journal,
+        )
+
+    @property
+    def confirm(self) -> ConfirmDelivery:
+        return ConfirmDelivery(
+            services=self.services,
+            store=self.store,
+            keys=self.keys,
+            deliver=self.deliver,
+            clock=self.clock,
+            journal=self.journal,
+        )
 
     @property
     def start(self) -> StartVerification:
@@ -194,6 +298,7 @@ class Harness:
             services=self.services,
             store=self.store,
             keys=self.keys,
+            queue=self.queue,
             entropy=secrets.token_bytes,
             clock=self.clock,
             journal=self.journal,
@@ -209,7 +314,9 @@ class Harness:
 
     @property
     def receive(self) -> RecordReceipt:
-        return RecordReceipt(store=self.store, clock=self.clock, journal=self.journal)
+        return RecordReceipt(
+            services=self.services, store=self.store, times=self.times, clock=self.clock, journal=self.journal
+        )
 
     @property
     def send(self) -> SendQueued:
@@ -223,10 +330,16 @@ class Harness:
             journal=self.journal,
         )
 
+    def deliver_by(self, provider: Provider) -> Deliver:
+        """With this provider instead."""
+        return replace(self.deliver, submit=replace(self.submit, providers={PROVIDER: provider}))
+
     def send_batch(self, *, in_flight: int = 1000) -> SendBatch:
         return SendBatch(
             send=self.send,
-            provider=self.provider,
+            confirm=self.confirm,
+            give_feedback=GiveFeedback(providers=learning(self.submit.providers), journal=self.journal),
+            longest=self.submit.longest,
             dead_letters=self.dead_letters,
             journal=self.journal,
             in_flight=in_flight,

@@ -80,7 +80,7 @@ def decode_job(body: str) -> Job | None:
                 return FeedbackJob(provider=feedback.provider, message_id=feedback.message_id)
             case _:
                 return _to_send(msgspec.json.decode(body, type=_Send))
-    except (msgspec.DecodeError, UnicodeEncodeError, Refused):
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError, Refused):
         return None
 
 

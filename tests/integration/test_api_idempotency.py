@@ -20,9 +20,9 @@ import pytest
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.identity import request_digest
 from functions.domain.phone import PhoneNumber
+from functions.usecases.disposition import Disposition
 from functions.usecases.once import LEASE
-from functions.usecases.ports import QueueUnavailable, SendJob
-from functions.usecases.send import Disposition
+from functions.usecases.ports import Job, QueueUnavailable
 from functions.web.authentication import digest_key
 from functions.web.bodies import StartBody
 from tests.harness import (
@@ -73,7 +73,7 @@ class SilentProvider(RecordingProvider):
 class SilentQueue(RecordingQueue):
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def put(self, job: SendJob) -> None:
+    async def put(self, job: Job, *, delay: int = 0) -> None:
         self.reached.set()
         await asyncio.get_running_loop().create_future()
 

@@ -11,8 +11,8 @@ from functions.domain.delivery import Outcome
 from functions.domain.phone import PhoneNumber
 from functions.domain.service import Limit, OnResend, Service
 from functions.queues.messages import encode_job
+from functions.usecases.disposition import Disposition
 from functions.usecases.ports import QueueUnavailable
-from functions.usecases.send import Disposition
 from tests.harness import MORNING, UNLIMITED, Harness, Response, another, answer, assert_problem, call, fresh_number
 
 PATH = "/v1/verifications"
@@ -51,8 +51,8 @@ async def test_a_start_answers_with_exactly_the_documented_fields(harness: Harne
         "attempts_left": 5,
         "expires_at": MORNING + 600,
         "resend_at": MORNING + 30,
-        "provider": "recording",
-        "delivery": {"status": "submitted", "provider": "recording", "reason": None, "at": MORNING},
+        "provider": "yunpian",
+        "delivery": {"status": "submitted", "provider": "yunpian", "reason": None, "at": MORNING},
         "metadata": {"order": "17"},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.phone import PhoneNumber
+from functions.domain.receipt_token import account_token
 from functions.domain.sensitive import Sensitive
-from functions.providers.yunpian import YunpianReceipts
+from functions.providers.yunpian import RECEIPTS
 from functions.stores.dynamodb import Table
 from functions.usecases.ports import KeysUnavailable
 from functions.web.boundary import Boundary
@@ -37,7 +39,8 @@ from tests.harness import (
 
 PATH = "/v1/verifications"
 UNKNOWN_ID = f"vfy_k1_{'a' * 40}"
-TOKEN = "a token that nobody guesses"
+TOKEN = account_token(Sensitive("a token that nobody guesses"), "yunpian")
+"""Of the address for the receipts of all messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,9 @@ async def test_a_verification_is_shown_as_its_start_answered_it_without_the_numb
 
     shown, delivery = dict(started.answer), dict(started.answer["delivery"])
     assert shown.pop("to") == started.number.e164
-    # An accepted message is not written down, so that nobody knows afterwards who took it, until its receipt tells.
-    assert (shown["provider"], delivery["provider"]) == ("recording", "recording")
+    assert (shown["provider"], delivery["provider"]) == ("yunpian", "yunpian")
     assert response.status == 200
-    assert response.json == {**shown, "provider": None, "delivery": {**delivery, "provider": None}}
+    assert response.json == {**shown, "delivery": delivery}
     assert response.headers["cache-control"] == "no-store"
 
 
@@ -172,17 +174,22 @@ async def test_a_canceled_verification_makes_room_for_a_new_one_after_the_cooldo
     assert (await check(harness, again.id, again.code)).json["valid"]
 
 
-async def token() -> Sensitive:
-    return Sensitive(TOKEN)
+async def secret() -> Mapping[str, Any]:
+    return {"apikey": "0" * 32, "receipt_token": "a token that nobody guesses"}
 
 
-async def no_token() -> Sensitive:
+async def no_secret() -> Mapping[str, Any]:
     raise KeysUnavailable("secret yunpian: ResourceNotFoundException")
 
 
 def receipts_app(harness: Harness, source: ReceiptSource | None = None) -> Boundary:
-    sources = {"yunpian": source or ReceiptSource(YunpianReceipts(), token)}
-    return create_receipts_app(Receipts(sources=sources, record=harness.receive, clock=harness.clock), harness.journal)
+    receipts = Receipts(
+        sources={"yunpian": source or ReceiptSource(RECEIPTS, secret)},
+        record=harness.receive,
+        receipts_url="https://sms.example.com",
+        clock=harness.clock,
+    )
+    return create_receipts_app(receipts, harness.journal)
 
 
 def report(reference: str, status: str = "SUCCESS", **fields: str) -> dict[str, str]:
@@ -237,7 +244,7 @@ async def test_a_receipt_changes_nothing_but_the_delivery(harness: Harness) -> N
     await push(harness, report(started.reference))
 
     after = (await look_up(harness, started.id)).json
-    assert {name for name in after if after[name] != before[name]} == {"delivery", "provider"}
+    assert {name for name in after if after[name] != before[name]} == {"delivery"}
     assert (await check(harness, started.id, started.code)).json["valid"]
 
 
@@ -497,7 +504,7 @@ async def test_while_the_store_is_away_a_receipt_is_not_acknowledged(down: Harne
 
 
 async def test_while_the_token_cannot_be_read_a_receipt_is_not_acknowledged(harness: Harness) -> None:
-    app = receipts_app(harness, ReceiptSource(YunpianReceipts(), no_token))
+    app = receipts_app(harness, ReceiptSource(RECEIPTS, no_secret))
 
     assert_problem(await call(app, "POST", f"/v1/receipts/yunpian/{TOKEN}", b"", key=None), 503, "unavailable")
 

@@ -44,12 +44,12 @@ from functions.domain.keys import Keyring, derive
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
-from functions.providers.yunpian import Yunpian, YunpianCredentials, YunpianReceipts
+from functions.providers import yunpian
 from functions.queues.messages import decode_job, encode_job
 from functions.queues.sqs import SqsDeadLetters, SqsSendQueue
 from functions.stores.dynamodb import Table
 from functions.telemetry import configure, journal
-from functions.usecases.ports import SendJob
+from functions.usecases.ports import Job, Provider, SendJob
 from functions.usecases.send_batch import QueuedMessage
 from functions.web.receipts import Receipts, ReceiptSource, create_receipts_app
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
@@ -349,7 +349,7 @@ GUESSED_TOKEN = "a-token-that-somebody-guessed"
 class OverYunpian(RecordingProvider):
     """The real adapter, unless the script says something else."""
 
-    yunpian: Yunpian | None = None
+    yunpian: Provider | None = None
 
     async def send(self, message: Message) -> SendResult:
         self.messages.append(message)
@@ -363,8 +363,8 @@ class OverYunpian(RecordingProvider):
 class OverSqs(RecordingQueue):
     sqs: SqsSendQueue | None = None
 
-    async def put(self, job: SendJob) -> None:
-        self.jobs.append(job)
+    async def put(self, job: Job, *, delay: int = 0) -> None:
+        await super().put(job, delay=delay)
         assert self.sqs is not None
         await self.sqs.put(job)
 
@@ -435,14 +435,19 @@ class Traffic:
         self.answers.append(f"{response.body.decode()} {dict(response.headers)}")
 
     async def push(self, token: str, body: bytes) -> None:
-        source = ReceiptSource(YunpianReceipts(), self._token)
-        receipts = Receipts(sources={"yunpian": source}, record=self.harness.receive, clock=self.harness.clock)
+        source = ReceiptSource(yunpian.RECEIPTS, self._secret)
+        receipts = Receipts(
+            sources={"yunpian": source},
+            record=self.harness.receive,
+            receipts_url="https://salvo.invalid",
+            clock=self.harness.clock,
+        )
         app = create_receipts_app(receipts, self.harness.journal)
         response = await call(app, "POST", f"/v1/receipts/yunpian/{token}", body, key=None)
         self.answers.append(f"{response.body.decode()} {dict(response.headers)}")
 
-    async def _token(self) -> Sensitive:
-        return Sensitive(self.resources.receipt_token)
+    async def _secret(self) -> Mapping[str, Any]:
+        return self.resources.secrets["yunpian"]
 
     async def of_a_verification(self) -> None:
         number = self.fresh()
@@ -485,15 +490,7 @@ class Traffic:
             await self.start(self.fresh())
         provider.script = [explode]
         await self.start(self.fresh())
-        assert provider.yunpian is not None
-        reachable, provider.yunpian = (
-            provider.yunpian,
-            Yunpian(
-                credentials=provider.yunpian.credentials,
-                session=provider.yunpian.session,
-                base_url="http://127.0.0.1:1",
-            ),
-        )
+        reachable, provider.yunpian = provider.yunpian, self.unreachable
         await self.start(self.fresh())
         provider.yunpian = reachable
 
@@ -530,11 +527,6 @@ def explode(message: Message) -> SendResult:
 async def traffic(
     aws: EmbeddedAws, dynamodb: Any, resources: Resources, own_resources: Resources
 ) -> AsyncIterator[Traffic]:
-    async def credentials() -> YunpianCredentials:
-        return YunpianCredentials(
-            apikey=Sensitive(own_resources.yunpian_apikey), receipt_token=Sensitive(own_resources.receipt_token)
-        )
-
     harness = Harness(Table(dynamodb, resources.table))
     harness.change_service(code_length=10)
     async with (
@@ -542,14 +534,14 @@ async def traffic(
         aiohttp.ClientSession() as session,
         aws_client("sqs", aws.endpoint) as sqs,
     ):
-        yunpian = Yunpian(
-            credentials=credentials, session=lambda: session, base_url=gateway.url, receipts_url="https://salvo.invalid"
-        )
-        harness.provider = OverYunpian(yunpian=yunpian)
+        secret = own_resources.secrets["yunpian"]
+        account = an_account(secret, session, url=gateway.of("yunpian"), receipts_url="https://salvo.invalid")
+        harness.provider = OverYunpian(yunpian=await yunpian.open_provider(account))
         harness.queue = OverSqs(sqs=SqsSendQueue(sqs, own_resources.queue_url))
         harness.dead_letters = DeadLettersOverSqs(sqs=SqsDeadLetters(sqs, own_resources.dead_letter_queue_url))
         harness.journal = LoggingJournal()
-        made = Traffic(harness, own_resources, sqs)
+        unreachable = await yunpian.open_provider(replace(account, url="http://127.0.0.1:1"))
+        made = Traffic(harness, own_resources, sqs, unreachable)
         with logging_as_in_production("DEBUG") as log:
             await made.of_a_verification()
             await made.of_refusals()
@@ -624,7 +616,7 @@ def test_no_metric_names_a_code_a_key_or_a_number(traffic: Traffic) -> None:
     names = {name for line in told for name in line}
     texts = {value for line in told for value in line.values() if isinstance(value, str)}
     assert names <= {"_aws", "stack", "provider", *telemetry.METRICS}
-    assert texts <= {"tests", "salvo", "recording", "yunpian"}
+    assert texts <= {"tests", "salvo", "yunpian"}
     assert {"Sent", "SendUnknown", "Approved", "Refused"} <= names
 
 

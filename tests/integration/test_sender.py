@@ -23,19 +23,29 @@ from functions.domain.service import OnUnknown, Service
 from functions.domain.verification import Record, State
 from functions.queues.messages import decode_job, encode_job
 from functions.usecases.check import CheckCommand
+from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.deliver import Deliver
+from functions.usecases.follow_up import FollowUp
+from functions.usecases.give_feedback import GiveFeedback
 from functions.usecases.ports import Counted, KeysUnavailable, QueueUnavailable, SendJob, StoreUnavailable
 from functions.usecases.reserve import Reserve, Wish, code_again
 from functions.usecases.send import SendQueued
-from functions.usecases.send_batch import MARGIN, QueuedMessage, SendBatch, Unfinished
+from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
 from functions.usecases.start import StartCommand
+from functions.usecases.submit import MARGIN, Submit
 from tests.harness import (
     MORNING,
+    PROVIDER,
     UNLIMITED,
     FixedKeys,
+    GivenRates,
+    GivenTimes,
     Harness,
+    OpenCircuits,
+    Prepared,
     RecordingDeadLetters,
     RecordingJournal,
+    RecordingQueue,
     accept,
     answer,
     fresh_number,
@@ -113,7 +123,7 @@ async def delivery_of(harness: Harness, number: PhoneNumber) -> DeliveryStatus:
 
 async def wish_of(harness: Harness, message: QueuedMessage) -> Wish:
     job = message.job
-    assert job is not None
+    assert isinstance(job, SendJob)
     request = request_digest(await harness.keys.keyring(), "queue", job.service, job.key or message.id)
     return Wish(to=parse_phone_number(job.to), service=harness.services[job.service], request=request)
 
@@ -183,7 +193,7 @@ class TestManyAtOnce:
 
         assert [left_over(each) for each in unfinished] == [[]] * 20
         assert Counter(message.to for message in harness.provider.messages) == Counter(
-            parse_phone_number(message.job.to) for message in messages if message.job
+            parse_phone_number(message.job.to) for message in messages if isinstance(message.job, SendJob)
         )
 
     async def test_no_more_sends_are_under_way_than_allowed(self, harness: Harness) -> None:
@@ -384,20 +394,18 @@ class TestAnUnknownOutcome:
         number, message = new_message()
         provider = Quick(harness)
 
-        batch = replace(
-            harness.send_batch(), send=replace(harness.send, deliver=replace(harness.deliver, provider=provider))
-        )
+        batch = replace(harness.send_batch(), send=replace(harness.send, deliver=harness.deliver_by(provider)))
         assert left_over(await batch([message], lambda: PLENTY)) == []
 
         assert await delivery_of(harness, number) is DeliveryStatus.DELIVERED
 
 
 @dataclass
-class Quick:
+class Quick(Prepared):
     """A gateway whose receipt comes before its answer, which then gets lost."""
 
     harness: Harness
-    name: str = "quick"
+    name: str = PROVIDER
     timeout: float = 1.0
 
     async def send(self, message: Message) -> SendResult:
@@ -514,7 +522,7 @@ class TestAVerificationThatTheApiStored:
 
     async def test_is_sent_to_no_other_number(self, harness: Harness) -> None:
         _, message = await stored_by_the_api(harness, fresh_number())
-        assert message.job is not None
+        assert isinstance(message.job, SendJob)
         forged = replace(message, job=replace(message.job, to=fresh_number().e164))
 
         assert left_over(await deliver(harness, forged)) == []
@@ -744,10 +752,10 @@ class SlowStore:
 
 
 @dataclass
-class SlowProvider:
+class SlowProvider(Prepared):
     """Takes up to the whole of its time-out, and refuses a part of the messages for now."""
 
-    name: str = "slow"
+    name: str = PROVIDER
     timeout: float = 3.0
     asked: int = 0
     taken: list[str] = field(default_factory=list)
@@ -779,12 +787,39 @@ class Simulation:
             store=self.store,
             keys=keys,
             reserve=Reserve(store=self.store, keys=keys, entropy=secrets.token_bytes, clock=self.clock),
-            deliver=Deliver(store=self.store, provider=self.provider, clock=self.clock, journal=journal),
+            deliver=self.deliver(journal),
             clock=self.clock,
             journal=journal,
         )
         return SendBatch(
-            send=send, provider=self.provider, dead_letters=RecordingDeadLetters(), journal=journal, in_flight=3
+            send=send,
+            confirm=ConfirmDelivery(
+                services=send.services,
+                store=self.store,
+                keys=keys,
+                deliver=send.deliver,
+                clock=self.clock,
+                journal=journal,
+            ),
+            give_feedback=GiveFeedback(providers={}, journal=journal),
+            longest=self.provider.timeout,
+            dead_letters=RecordingDeadLetters(),
+            journal=journal,
+            in_flight=3,
+        )
+
+    def deliver(self, journal: RecordingJournal) -> Deliver:
+        return Deliver(
+            store=self.store,
+            submit=Submit(
+                providers={PROVIDER: self.provider},
+                circuits=OpenCircuits(),
+                rates=GivenRates(),
+                remaining=lambda: PLENTY,
+            ),
+            follow_up=FollowUp(queue=RecordingQueue(), times=GivenTimes(), clock=self.clock, journal=journal),
+            clock=self.clock,
+            journal=journal,
         )
 
     def clock(self) -> int:
@@ -858,12 +893,12 @@ class Trouble:
 
 
 @dataclass
-class Gateway:
+class Gateway(Prepared):
     """Counts the messages that it took, also where its answer does not say so."""
 
     script: list[Callable[[Message], SendResult]] = field(default_factory=list)
     taken: int = 0
-    name: str = "recording"
+    name: str = "yunpian"
     timeout: float = 1.0
 
     async def send(self, message: Message) -> SendResult:
@@ -873,13 +908,13 @@ class Gateway:
 
 
 @dataclass
-class Troubled:
+class Troubled(Prepared):
     """Store, gateway and keys."""
 
     harness: Harness
     gateway: Gateway
     trouble: Trouble
-    name: str = "recording"
+    name: str = "yunpian"
     timeout: float = 1.0
 
     async def get(self, key: str) -> Record | None:
@@ -920,9 +955,9 @@ async def deliver_in(trouble: Trouble, harness: Harness, message: QueuedMessage,
         store=world,
         keys=world,
         reserve=replace(harness.reserve, store=world, keys=world),
-        deliver=replace(harness.deliver, store=world, provider=world),
+        deliver=replace(harness.deliver_by(world), store=world),
     )
-    batch = replace(harness.send_batch(), send=send, provider=world)
+    batch = replace(harness.send_batch(), send=send)
     trouble.worker = asyncio.create_task(batch([message], lambda: PLENTY))
     await asyncio.wait({trouble.worker})
     return None if trouble.worker.cancelled() else trouble.worker.result()

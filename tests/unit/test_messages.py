@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from functions.domain.errors import InvalidRequest
 from functions.domain.metadata import MOST_BYTES, MOST_ENTRIES, parse_metadata
 from functions.queues.messages import decode_job, encode_job
-from functions.usecases.ports import SendJob
+from functions.usecases.ports import Job, SendJob
 
 TO = "+4915112345678"
 ID = "vfy_k1_aaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"
@@ -31,7 +31,7 @@ FULL: dict[str, Any] = {
 }
 
 
-def decoded(**changes: Any) -> SendJob | None:
+def decoded(**changes: Any) -> Job | None:
     """A full message with these fields otherwise."""
     return decode_job(json.dumps(FULL | changes))
 

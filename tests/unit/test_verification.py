@@ -66,7 +66,14 @@ def an_id(nonce: str) -> VerificationId:
 
 
 def a_start(request: str, *, queued: bool = False, metadata: tuple[tuple[str, str], ...] = ()) -> Start:
-    return Start(request=request, new_id=an_id(f"for {request}"), queued=queued, metadata=metadata)
+    return Start(
+        request=request,
+        new_id=an_id(f"for {request}"),
+        region="DE",
+        provider="gateway",
+        queued=queued,
+        metadata=metadata,
+    )
 
 
 def a_code(digest: str, *, own: bool = False, generation: int = 1) -> Code:
@@ -177,7 +184,8 @@ def test_a_first_start_is_all_that_the_record_knows() -> None:
 def test_a_start_is_handed_over_or_waits_in_the_queue(*, queued: bool, status: DeliveryStatus) -> None:
     delivery = started(queued=queued).verification.delivery
 
-    assert delivery == Delivery(status=status, request="first", send=1, at=NOW)
+    provider = None if queued else "gateway"  # nobody has been chosen to send what waits
+    assert delivery == Delivery(status=status, request="first", send=1, at=NOW, provider=provider)
 
 
 def test_a_record_knows_the_requests_of_its_sends() -> None:
@@ -355,7 +363,7 @@ def test_a_resend_is_another_send_of_its_own_request() -> None:
 
     assert again.verification.sends == 2
     assert again.verification.delivery == Delivery(
-        status=DeliveryStatus.SUBMITTED, request="second", send=2, at=NOW + 30
+        status=DeliveryStatus.SUBMITTED, request="second", send=2, at=NOW + 30, provider="gateway"
     )
 
 
@@ -828,16 +836,18 @@ def test_a_receipt_that_was_faster_than_the_gateways_answer_is_not_unlearned(rep
 
 
 def test_a_queued_send_is_claimed() -> None:
-    taken = take_from_queue(started(queued=True), "first", NOW + 5)
+    taken = take_from_queue(started(queued=True), "first", NOW + 5, "gateway")
 
-    assert taken.verification.delivery == Delivery(status=DeliveryStatus.SUBMITTED, request="first", send=1, at=NOW + 5)
+    assert taken.verification.delivery == Delivery(
+        status=DeliveryStatus.SUBMITTED, request="first", send=1, at=NOW + 5, provider="gateway"
+    )
 
 
 def test_a_queued_send_is_claimed_once() -> None:
-    taken = take_from_queue(started(queued=True), "first", NOW)
+    taken = take_from_queue(started(queued=True), "first", NOW, "gateway")
 
     with pytest.raises(Conflict):
-        take_from_queue(taken, "first", NOW)
+        take_from_queue(taken, "first", NOW, "gateway")
 
 
 def test_a_send_whose_verification_is_over_is_not_claimed() -> None:
@@ -847,18 +857,18 @@ def test_a_send_whose_verification_is_over_is_not_claimed() -> None:
 
     for over, now in [(canceled, NOW), (waiting, waiting.verification.expires_at)]:
         with pytest.raises(Conflict):
-            take_from_queue(over, "first", now)
+            take_from_queue(over, "first", now, "gateway")
 
 
 def test_a_queued_send_of_another_request_is_not_claimed() -> None:
     with pytest.raises(Conflict):
-        take_from_queue(started(queued=True), "other", NOW)
+        take_from_queue(started(queued=True), "other", NOW, "gateway")
 
 
 @pytest.mark.parametrize("status", set(DeliveryStatus) - {DeliveryStatus.QUEUED})
 def test_a_send_that_does_not_wait_is_not_claimed(status: DeliveryStatus) -> None:
     with pytest.raises(Conflict):
-        take_from_queue(with_delivery(started(), status), "first", NOW + CLAIM_LEASE)
+        take_from_queue(with_delivery(started(), status), "first", NOW + CLAIM_LEASE, "gateway")
 
 
 def test_a_claim_belongs_to_somebody_until_its_lease_ends() -> None:
@@ -881,30 +891,30 @@ def test_an_outcome_that_is_known_never_becomes_unknown(status: DeliveryStatus) 
 def test_an_unknown_send_is_tried_once_more(status: DeliveryStatus, after: int) -> None:
     record = with_delivery(started(), status)
 
-    again = retry_unknown(record, "first", NOW + after)
+    again = retry_unknown(record, "first", NOW + after, "gateway")
 
     assert again.verification.delivery == Delivery(
-        status=DeliveryStatus.SUBMITTED, request="first", send=1, at=NOW + after, tries=2
+        status=DeliveryStatus.SUBMITTED, request="first", send=1, at=NOW + after, provider="gateway", tries=2
     )
     assert (again.sent, again.verification.sends) == (record.sent, 1)
 
 
 @pytest.mark.parametrize("status", [DeliveryStatus.SUBMITTED, DeliveryStatus.UNKNOWN])
 def test_an_unknown_send_is_tried_only_once_more(status: DeliveryStatus) -> None:
-    again = with_delivery(retry_unknown(started(), "first", NOW + CLAIM_LEASE), status)
+    again = with_delivery(retry_unknown(started(), "first", NOW + CLAIM_LEASE, "gateway"), status)
 
     with pytest.raises(Conflict):
-        retry_unknown(again, "first", NOW + DAY)
+        retry_unknown(again, "first", NOW + DAY, "gateway")
 
 
 def test_a_send_that_somebody_is_busy_with_is_not_tried_again() -> None:
     with pytest.raises(Conflict):
-        retry_unknown(started(), "first", NOW + CLAIM_LEASE - 1)
+        retry_unknown(started(), "first", NOW + CLAIM_LEASE - 1, "gateway")
 
 
 def test_an_unknown_send_of_another_request_is_not_tried_again() -> None:
     with pytest.raises(Conflict):
-        retry_unknown(started(), "other", NOW + CLAIM_LEASE)
+        retry_unknown(started(), "other", NOW + CLAIM_LEASE, "gateway")
 
 
 # Receipts
@@ -988,8 +998,10 @@ STEPS: dict[str, Callable[[Record], Record | None]] = {
     "renew": lambda record: start_again(record, NOW + 600),
     "release": lambda record: release(record, "first", NOW, FAILED),
     "settle": lambda record: settle(record, "first", NOW, FAILED, DeliveryStatus.UNKNOWN),
-    "take_from_queue": lambda record: take_from_queue(with_delivery(record, DeliveryStatus.QUEUED), "first", NOW),
-    "retry_unknown": lambda record: retry_unknown(record, "first", NOW + CLAIM_LEASE),
+    "take_from_queue": lambda record: take_from_queue(
+        with_delivery(record, DeliveryStatus.QUEUED), "first", NOW, "gateway"
+    ),
+    "retry_unknown": lambda record: retry_unknown(record, "first", NOW + CLAIM_LEASE, "gateway"),
     "receive": lambda record: receive(record, a_receipt(DeliveryStatus.DELIVERED), 1),
     "cancel": lambda record: cancel(record, NOW),
 }
@@ -1145,7 +1157,7 @@ class LifeOfANumber(RuleBasedStateMachine):
     @rule(step=st.sampled_from([take_from_queue, retry_unknown]))
     def claim(self, step: Callable[[Record, str, int], Record]) -> None:
         try:
-            claimed = step(self.record, self.record.verification.delivery.request, self.now)
+            claimed = step(self.record, self.record.verification.delivery.request, self.now, "gateway")
         except Conflict:
             return
         self._accept(claimed)
