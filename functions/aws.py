@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack
 from typing import Any
 
+from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.config import Config
 
@@ -12,6 +14,8 @@ CONNECTIONS = 8
 """To DynamoDB. At its few milliseconds a call they carry more than a sandbox's CPU can ask for, and with 1,000 sends in
 flight, the others' two and the runtime's own dozen they stay under a sandbox's 1,024 file descriptors."""
 _OTHERS = 2
+_SENDS = 1_000
+"""What a sandbox has in flight at most, to all providers together: each has its connection at once, and keeps none."""
 
 # Three tries of a second each, and the SDK's waits of up to 1 and 2 seconds between them: 6 seconds until the API tells
 # its caller that the table does not answer. DynamoDB takes milliseconds; a lost answer should not cost two seconds.
@@ -25,6 +29,20 @@ CONFIG = Config(
 )
 _OF_DYNAMODB = CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
 
+# For calls that send: botocore would try again where nobody knows whether the message went out. A connection that sat
+# through a freeze fails in just that way, and there is no second try to mend it: so each call makes its own.
+ONCE = AioConfig(
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=_SENDS,
+    parameter_validation=False,
+    connector_args={"force_close": True, "keepalive_timeout": None},  # the two exclude each other
+)
+
+_ADDRESS = re.compile(r"https://[a-z.-]+\.([a-z]+(?:-[a-z]+)+-[0-9])\.[a-z.]+")
+"""Of a service of AWS, such as https://sms-voice.eu-central-1.amazonaws.com: with its region."""
+
 
 class Clients:
     """Opens clients that live as long as `resources`. Region, credentials and endpoint come from the environment."""
@@ -36,3 +54,10 @@ class Clients:
     async def open(self, service: str) -> Any:
         config = _OF_DYNAMODB if service == "dynamodb" else CONFIG
         return await self._resources.enter_async_context(self._session.create_client(service, config=config))
+
+    async def open_once(self, service: str, url: str | None) -> Any:
+        """One that never tries twice, for calls that send. At `url`, which may be in another region."""
+        address = _ADDRESS.fullmatch(url or "")
+        region = address.group(1) if address else None  # the request is signed for it
+        client = self._session.create_client(service, region_name=region, endpoint_url=url, config=ONCE)
+        return await self._resources.enter_async_context(client)

@@ -28,6 +28,8 @@ class Account:
     """Instead of the provider's own address, without a slash at the end. It may have a path."""
     receipts_url: str | None = None
     """Where the API is reached from outside, without a slash at the end. None: no receipts are asked for."""
+    configuration_set: str | None = None
+    """At AWS, which tells by events what became of a message: the set whose events come to us. None: no receipts."""
 
     def message_receipts(self, provider: str, secret: Sensitive, reference: str) -> str | None:
         """The address for the receipts of one message."""
