@@ -28,9 +28,9 @@ _TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A POST. `headers` can hold keys, and `body` holds the code."""
+    """A POST. `headers` can hold keys, and `body` or `url` the code."""
 
-    url: str | URL
+    url: str | URL = field(repr=False)
     """A URL where its encoding is part of what is signed."""
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
