@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from infra import usage
+from infra.load import Load
 from infra.prices import PRICES, Price
-from infra.usage import Load
 
 
 @dataclass(frozen=True, slots=True)

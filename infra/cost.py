@@ -11,8 +11,8 @@ from dataclasses import fields
 
 from infra.bill import Bill, Line, bill, of_a_million_starts, total
 from infra.environments import say
+from infra.load import Load
 from infra.prices import PRICES, UnknownPrice, with_own
-from infra.usage import Load
 
 SMS_PRICE = 0.0079
 """US dollars. An example and nobody's offer: it is an order of magnitude more in many countries."""
@@ -26,6 +26,7 @@ _LARGE = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_traffic(parser)
+    _add_providers(parser)
     _add_stack(parser)
     parser.add_argument(
         "--sms-price",
@@ -93,6 +94,15 @@ def _add_traffic(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULT.receipts,
         help="does the gateway report on each message?",
     )
+
+
+def _add_providers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--providers", type=_count(1, 15), default=_DEFAULT.providers, metavar="N", help="that messages go by (1)"
+    )
+    _share_option(parser, "--rated", "share of messages by a provider that has a rate in services.toml, 0 to 1")
+    _share_option(parser, "--learning", "share of messages by a provider that is told of approvals, 0 to 1")
+    _share_option(parser, "--confirmed", "share of messages of services with confirm_within, 0 to 1")
 
 
 def _add_stack(parser: argparse.ArgumentParser) -> None:

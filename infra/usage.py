@@ -5,7 +5,7 @@ Every number here is counted, measured or assumed, and says which. Where it had 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from infra.load import Load
 
 MONTH = 730 * 3600
 """Seconds."""
@@ -27,6 +27,8 @@ BATCH_CPU, MESSAGE_CPU = 0.002, 0.0006
 SEND_LINE, METRICS_LINE, CHECK_LINE, RECEIPT_LINE = 410, 300, 460, 530
 ACCESS_LINE = 260
 """What the HTTP API writes for each request."""
+JOB_LINE = 350
+"""What the sender says of a message that it looked at again, or told its provider of. Assumed."""
 PLATFORM_LINES = 300
 """START, END and REPORT, which Lambda writes for each invocation."""
 
@@ -42,82 +44,14 @@ PEAK = 4
 IDLE_POLLERS, LONG_POLL = 5, 20
 """Lambda asks an empty queue with five pollers, each for up to 20 seconds at a time."""
 
-SECRETS = 3
+SECRETS = 2
+"""Keys and callers. Each provider has one of its own."""
 PROVIDER_METRICS, STACK_METRICS = 7, 6
 """By stack, and those of a provider by stack and provider once more."""
 ALARM_METRICS = 18
 """What the alarms of infra/monitoring.yaml look at: AWS counts the metrics of an alarm, not the alarms."""
 KEY_USERS = 6
 """Table, both queues, logs, topic: each renews its data key every five minutes. Assumed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """A month. Shares are from 0 to 1; resends and receipts come over HTTP."""
-
-    verifications: int = 1_000_000
-    queued: float = 0.0
-    """Share of starts with Prefer: respond-async."""
-    batched: float = 0.0
-    """Share of starts that are put on the queue directly."""
-    batch_size: int = 10
-    """Messages that an invocation of the sender finds. Those of `queued` come one at a time."""
-    returning: float = 0.0
-    """Share of starts for a number that had one within a day."""
-    idempotent: float = 0.0
-    """Share of starts over HTTP with an Idempotency-Key."""
-    resends: float = 0.1
-    """SMS beyond the first, for each verification."""
-    checks: float = 1.1
-    """For each verification, right or wrong."""
-    receipts: bool = True
-    """Whether the gateway reports on each message, one at a time."""
-    gateway_latency: float = 0.3
-    memory: int = 512
-    cold_starts: float = 0.01
-    """Share of invocations. AWS says that it is under 1 % of most."""
-    log_retention: int = 30
-    """Days."""
-    kms: bool = False
-    tracing: bool = False
-    snap_start: bool = False
-
-    @property
-    def direct(self) -> float:
-        """Share of starts that are sent within their request. Rounded, or 1 - 0.7 - 0.3 would not be nothing."""
-        return round(1 - self.queued - self.batched, 9)
-
-    @property
-    def sends_over_http(self) -> float:
-        return self.verifications * (self.direct + self.resends)
-
-    @property
-    def queued_starts(self) -> float:
-        return self.verifications * self.queued
-
-    @property
-    def batched_starts(self) -> float:
-        return self.verifications * self.batched
-
-    @property
-    def batches(self) -> float:
-        return self.batched_starts / self.batch_size
-
-    @property
-    def all_checks(self) -> float:
-        return self.verifications * self.checks
-
-    @property
-    def messages(self) -> float:
-        return self.sends_over_http + self.queued_starts + self.batched_starts
-
-    @property
-    def all_receipts(self) -> float:
-        return self.messages * self.receipts
-
-    @property
-    def gigabytes(self) -> float:
-        return self.memory / 1024
 
 
 def http_requests(load: Load) -> float:
@@ -129,7 +63,7 @@ def api_invocations(load: Load) -> float:
 
 
 def sender_invocations(load: Load) -> float:
-    return load.queued_starts + load.batches
+    return load.queued_starts + load.batches + load.later_jobs
 
 
 def invocations(load: Load) -> float:
@@ -138,7 +72,8 @@ def invocations(load: Load) -> float:
 
 def waiting(load: Load) -> float:
     """GB-seconds in which an invocation does nothing but wait for the gateway: a batch waits once."""
-    return (load.sends_over_http + sender_invocations(load)) * load.gateway_latency * load.gigabytes
+    waits = load.sends_over_http + load.queued_starts + load.batches + load.sent_again + load.approvals_told
+    return waits * load.gateway_latency * load.gigabytes
 
 
 def working(load: Load) -> float:
@@ -161,16 +96,27 @@ def write_units(load: Load) -> float:
     queued = load.queued_starts * (fresh + 2 * back + 1)
     batched = load.batched_starts * (fresh + 3 * back)
     keys = 2 * load.idempotent * (load.sends_over_http + load.queued_starts)
-    return first + queued + batched + 2 * load.verifications * load.resends + keys + load.all_checks + load.all_receipts
+    starts = first + queued + batched + 2 * load.verifications * load.resends + keys
+    return starts + load.all_checks + load.all_receipts * (1 + load.confirmed) + _of_providers(load)
+
+
+def _of_providers(load: Load) -> float:
+    """Write units: a place at the account's rate, the id that an approval is told by, a claim to send once more."""
+    return load.messages * (load.rated + load.learning) + load.sent_again
 
 
 def read_units(load: Load) -> float:
-    return load.queued_starts + load.all_receipts
+    return load.queued_starts + load.all_receipts + load.looked_at_again + circuit_looks(load) / 2
+
+
+def circuit_looks(load: Load) -> float:
+    """Reads that need not be consistent: half a unit. One a second and sandbox serves all; counted is one a send."""
+    return (load.sends_over_http + load.queued_starts + load.batches + load.sent_again) * (load.providers > 1)
 
 
 def queue_requests(load: Load) -> float:
     """Sent, received and deleted; a batch is one of each."""
-    return 3 * (load.queued_starts + load.batches)
+    return 3 * (load.queued_starts + load.batches + load.later_jobs)
 
 
 def idle_polls(_load: Load) -> float:
@@ -179,7 +125,7 @@ def idle_polls(_load: Load) -> float:
 
 def log_gigabytes(load: Load) -> float:
     sends = load.messages * SEND_LINE + (load.sends_over_http + sender_invocations(load)) * METRICS_LINE
-    others = load.all_checks * CHECK_LINE + load.all_receipts * RECEIPT_LINE
+    others = load.all_checks * CHECK_LINE + load.all_receipts * RECEIPT_LINE + load.later_jobs * JOB_LINE
     return (sends + others + invocations(load) * PLATFORM_LINES + http_requests(load) * ACCESS_LINE) / 1e9
 
 
@@ -192,19 +138,20 @@ def gigabytes_out(load: Load) -> float:
     return (http_requests(load) * ANSWER + load.messages * SUBMISSION) / 1e9
 
 
-def secrets(_load: Load) -> float:
-    return SECRETS
+def secrets(load: Load) -> float:
+    return SECRETS + load.providers
 
 
 def secret_calls(load: Load) -> float:
     """Every sandbox in use looks up keys and credentials, the API's the callers too; one of each is always in use."""
-    api = _sandboxes(load, api_invocations(load)) * (2 * MONTH / KEYS_FRESH_FOR + MONTH / CALLERS_FRESH_FOR)
-    sender = _sandboxes(load, sender_invocations(load)) * 2 * MONTH / KEYS_FRESH_FOR
-    return api + sender + load.receipts * MONTH / KEYS_FRESH_FOR
+    kept = (1 + load.providers) * MONTH / KEYS_FRESH_FOR
+    api = _sandboxes(load, api_invocations(load)) * (kept + MONTH / CALLERS_FRESH_FOR)
+    sender = _sandboxes(load, sender_invocations(load)) * kept
+    return api + sender + load.receipts * load.providers * MONTH / KEYS_FRESH_FOR
 
 
-def metrics(_load: Load) -> float:
-    return 2 * PROVIDER_METRICS + STACK_METRICS
+def metrics(load: Load) -> float:
+    return (1 + load.providers) * PROVIDER_METRICS + STACK_METRICS
 
 
 def alarm_metrics(_load: Load) -> float:
@@ -244,6 +191,7 @@ def _processor(load: Load) -> float:
         + load.queued_starts * (QUEUE_CPU + BATCH_CPU + MESSAGE_CPU)
         + load.batches * BATCH_CPU
         + load.batched_starts * MESSAGE_CPU
+        + load.later_jobs * (QUEUE_CPU + BATCH_CPU + MESSAGE_CPU)
         + load.all_checks * CHECK_CPU
         + load.all_receipts * RECEIPT_CPU
     )
@@ -255,8 +203,8 @@ def _processor_share(load: Load) -> float:
 
 def _round_trips(load: Load) -> float:
     """One to start and one to check; two for a receipt, for queueing, and for what was queued."""
-    one_each = load.sends_over_http + load.all_checks + load.batches
-    return one_each + 2 * load.all_receipts + 4 * load.queued_starts
+    one_each = load.sends_over_http + load.all_checks + load.batches + circuit_looks(load)
+    return one_each + 2 * load.all_receipts + 4 * load.queued_starts + 2 * load.later_jobs + _of_providers(load)
 
 
 def _sandboxes(load: Load, count: float) -> float:

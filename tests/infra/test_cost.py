@@ -17,11 +17,11 @@ from infra import usage
 from infra.bill import bill, of_a_million_starts, total
 from infra.command import main
 from infra.environments import ROOT
+from infra.load import Load
 from infra.local.execution_environment import ExecutionEnvironment
 from infra.local.system import Base, start_base
 from infra.prices import PRICES, UnknownPrice, with_own
 from infra.template import functions, read
-from infra.usage import Load
 from tests.harness import fresh_number
 from tests.lambda_events import body_of, http_event
 
@@ -46,6 +46,10 @@ def loads(draw: st.DrawFn) -> Load:
         resends=draw(st.floats(0.0, 5.0)),
         checks=draw(st.floats(0.0, 5.0)),
         receipts=draw(st.booleans()),
+        providers=draw(st.integers(1, 15)),
+        rated=draw(SHARES),
+        learning=draw(SHARES),
+        confirmed=draw(SHARES),
         gateway_latency=draw(st.floats(0.0, 8.0)),
         memory=draw(st.integers(128, 10240)),
         cold_starts=draw(SHARES),
@@ -91,6 +95,43 @@ def test_what_costs_more_write_units_is_counted_as_the_architecture_says() -> No
     assert usage.write_units(replace(started, batched=1.0, returning=1.0)) == 300
     assert usage.write_units(replace(started, resends=1.0)) == 300
     assert usage.write_units(replace(started, checks=1.0, receipts=True)) == 300
+
+
+def test_a_second_provider_costs_its_secret_its_metrics_and_half_a_read_unit_a_send() -> None:
+    one, two = bill(PLAIN, sms_price=0.0), bill(replace(PLAIN, providers=2), sms_price=0.0)
+
+    more = {line.name: line.quantity for line in (*two.by_use, *two.by_month)}
+    for line in (*one.by_use, *one.by_month):
+        more[line.name] -= line.quantity
+    assert more["DynamoDB, reads"] == pytest.approx(500_000)
+    assert more["DynamoDB, writes"] == 0
+    assert more["Secrets"] == 1
+    assert more["Metrics"] == usage.PROVIDER_METRICS
+
+
+def test_a_rate_is_a_write_unit_a_message() -> None:
+    rated = replace(PLAIN, rated=1.0)
+
+    assert usage.write_units(rated) - usage.write_units(PLAIN) == 1_000_000
+
+
+def test_a_provider_that_learns_is_a_write_unit_a_message_and_a_queued_one_for_each_approval() -> None:
+    learning = replace(PLAIN, learning=1.0)
+
+    assert usage.write_units(learning) - usage.write_units(PLAIN) == 1_000_000
+    assert usage.queue_requests(learning) == 3_000_000
+    assert usage.sender_invocations(learning) == 1_000_000
+
+
+def test_to_wait_for_receipts_is_a_queued_message_and_a_read_for_each_and_a_twentieth_of_them_once_more() -> None:
+    confirmed = replace(PLAIN, confirmed=1.0, receipts=True)
+    without = replace(PLAIN, receipts=True)
+
+    assert confirmed.messages == pytest.approx(1_050_000)
+    assert usage.queue_requests(confirmed) == 3_000_000
+    assert usage.read_units(confirmed) - usage.read_units(without) == pytest.approx(1_000_000 + 50_000)
+    # One for each receipt that is learned from, one for each claim; and the receipts of what was sent again.
+    assert usage.write_units(confirmed) - usage.write_units(without) == pytest.approx(1_050_000 + 50_000 + 50_000)
 
 
 def test_the_sms_is_told_apart_from_what_aws_gets() -> None:
@@ -310,6 +351,10 @@ def _grown(load: Load, more: float) -> Iterator[Load]:
     yield replace(load, idempotent=min(1.0, load.idempotent * more))
     yield replace(load, cold_starts=min(1.0, load.cold_starts * more))
     yield replace(load, receipts=True)
+    yield replace(load, providers=load.providers + 1)
+    yield replace(load, rated=min(1.0, load.rated * more))
+    yield replace(load, learning=min(1.0, load.learning * more))
+    yield replace(load, confirmed=min(1.0, load.confirmed * more))
     yield replace(load, kms=True)
     yield replace(load, tracing=True)
 
