@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from functions.domain.circuit import OPEN_FOR
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.failover import decisive, goes_on, speaks_of_the_provider
 from functions.domain.routing import Via
@@ -56,9 +57,9 @@ class Submit:
         if not first and self._time_for(provider) < 0:
             return _passed_over(provider, "no_time")
         if guarded and not await self.circuits.admits(provider.name):
-            return _passed_over(provider, "circuit_open")
+            return _passed_over(provider, "circuit_open", retry_after=OPEN_FOR)
         if not await self._has_a_place(provider, last=last):
-            return _passed_over(provider, "account_busy", Outcome.THROTTLED_ACCOUNT)
+            return _passed_over(provider, "account_busy", Outcome.THROTTLED_ACCOUNT, retry_after=1)
         result = await self._send(provider, _by(via, message), report)
         if guarded:
             await self.circuits.note(provider.name, failed=speaks_of_the_provider(result))
@@ -88,5 +89,7 @@ def _by(via: Via, message: Message) -> Message:
     return replace(message, sender=via.sender, template=via.template, signature=via.signature, entity=via.entity)
 
 
-def _passed_over(provider: Provider, reason: str, outcome: Outcome = Outcome.TRANSIENT) -> SendResult:
-    return SendResult(provider=provider.name, outcome=outcome, reason=reason)
+def _passed_over(
+    provider: Provider, reason: str, outcome: Outcome = Outcome.TRANSIENT, *, retry_after: int | None = None
+) -> SendResult:
+    return SendResult(provider=provider.name, outcome=outcome, reason=reason, retry_after=retry_after)

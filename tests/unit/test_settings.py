@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.domain.service import REMEMBERED_SENDS, Limit, OnResend, OnUnknown, Service
-from functions.service_file import ServiceFileError, load_services, parse_services
+from functions.service_file import Configuration, ServiceFileError, load_configuration, parse_configuration
 from functions.settings import (
     MOST_IN_FLIGHT,
     SHIPPED_SERVICES,
@@ -26,7 +26,7 @@ from functions.settings import (
     sender_settings,
 )
 
-COMMON = {"STACK_NAME": "salvo", "TABLE_NAME": "records", "YUNPIAN_SECRET": "salvo/yunpian"}
+COMMON = {"STACK_NAME": "salvo", "TABLE_NAME": "records", "PROVIDER_SECRETS": "salvo-provider-"}
 SENDING = COMMON | {"KEYS_SECRET": "salvo/keys", "QUEUE_URL": "https://sqs.test/sends"}
 API = SENDING | {"CALLERS_SECRET": "salvo/callers"}
 SENDER = SENDING | {"DEAD_LETTER_QUEUE_URL": "https://sqs.test/dead"}
@@ -63,7 +63,7 @@ def problems_of(settings: Callable[[dict[str, str]], object], environment: dict[
 
 def mistakes(document: dict[str, Any]) -> list[str]:
     with pytest.raises(ServiceFileError) as caught:
-        parse_services(document)
+        parse_configuration(document)
     assert str(caught.value).splitlines() == "\n".join(caught.value.problems).splitlines()
     return caught.value.problems
 
@@ -83,14 +83,16 @@ def mistake(**setting: Any) -> str:
 def test_what_is_not_set_has_its_default() -> None:
     api, sender = api_settings(API), sender_settings(SENDER)
 
-    assert api.common == Common(stack="salvo", log_level="INFO", table="records", yunpian_secret="salvo/yunpian")
-    assert api.sending == Sending(
-        keys_secret="salvo/keys",
-        queue_url="https://sqs.test/sends",
-        yunpian_url=None,
+    assert api.common == Common(
+        stack="salvo",
+        log_level="INFO",
+        table="records",
+        provider_secrets="salvo-provider-",
+        providers_url=None,
         receipts_url=None,
-        services={"default": Service()},
+        configuration=Configuration(services={"default": Service()}),
     )
+    assert api.sending == Sending(keys_secret="salvo/keys", queue_url="https://sqs.test/sends")
     assert sender.in_flight == MOST_IN_FLIGHT
 
 
@@ -101,7 +103,7 @@ def test_each_function_reads_what_it_needs_and_no_more() -> None:
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    optional = ("LOG_LEVEL", "YUNPIAN_URL", "RECEIPTS_URL", "SERVICES_FILE", "MAX_IN_FLIGHT")
+    optional = ("LOG_LEVEL", "PROVIDERS_URL", "RECEIPTS_URL", "SERVICES_FILE", "MAX_IN_FLIGHT")
 
     assert sender_settings(SENDER | dict.fromkeys(optional, "")) == sender_settings(SENDER)
 
@@ -131,7 +133,7 @@ def test_all_kinds_of_mistakes_are_said_at_once(tmp_path: Path) -> None:
     wrong = {
         "KEYS_SECRET": "",
         "LOG_LEVEL": "LOUD",
-        "YUNPIAN_URL": "yunpian",
+        "PROVIDERS_URL": "yunpian",
         "RECEIPTS_URL": "receipts",
         "SERVICES_FILE": str(services),
         "MAX_IN_FLIGHT": "many",
@@ -141,17 +143,17 @@ def test_all_kinds_of_mistakes_are_said_at_once(tmp_path: Path) -> None:
 
     assert [problem.split(" ")[0] for problem in problems] == [
         "LOG_LEVEL",
-        "KEYS_SECRET",
-        "YUNPIAN_URL",
+        "PROVIDERS_URL",
         "RECEIPTS_URL",
         "shop.lifetime:",
         "shop.code_length:",
+        "KEYS_SECRET",
         "MAX_IN_FLIGHT",
     ]
 
 
 def test_a_problem_does_not_repeat_what_was_set() -> None:
-    wrong = {"LOG_LEVEL": "s3cret", "YUNPIAN_URL": "s3cret", "MAX_IN_FLIGHT": "s3cret"}
+    wrong = {"LOG_LEVEL": "s3cret", "PROVIDERS_URL": "s3cret", "MAX_IN_FLIGHT": "s3cret"}
 
     assert "s3cret" not in "".join(problems_of(sender_settings, SENDER | wrong))
 
@@ -183,13 +185,13 @@ def test_a_wrong_number_is_refused(number: str) -> None:
 @pytest.mark.parametrize("url", BASE_URLS)
 @pytest.mark.parametrize("end", ["", "/"])
 def test_a_base_url_is_taken_without_its_last_slash(url: str, end: str) -> None:
-    sending = api_settings(API | {"YUNPIAN_URL": url + end, "RECEIPTS_URL": url + end}).sending
+    common = api_settings(API | {"PROVIDERS_URL": url + end, "RECEIPTS_URL": url + end}).common
 
-    assert (sending.yunpian_url, sending.receipts_url) == (url, url)
+    assert (common.providers_url, common.receipts_url) == (url, url)
 
 
 @pytest.mark.parametrize("url", NO_BASE_URLS)
-@pytest.mark.parametrize("name", ["YUNPIAN_URL", "RECEIPTS_URL"])
+@pytest.mark.parametrize("name", ["PROVIDERS_URL", "RECEIPTS_URL"])
 def test_what_is_no_base_url_is_refused(name: str, url: str) -> None:
     assert problems_of(api_settings, API | {name: url}) == [f"{name} must be an http(s) URL without a query"]
 
@@ -197,10 +199,10 @@ def test_what_is_no_base_url_is_refused(name: str, url: str) -> None:
 @given(text=st.text(st.sampled_from("a.:/@[]%?# \t0189-ä℀\u200b")) | st.text())
 def test_any_text_is_a_base_url_or_refused(text: str) -> None:
     try:
-        settings = api_settings(API | {"YUNPIAN_URL": f"http://{text}"})
+        settings = api_settings(API | {"PROVIDERS_URL": f"http://{text}"})
     except SettingsError:
         return
-    assert settings.sending.yunpian_url == f"http://{text}".rstrip("/")
+    assert settings.common.providers_url == f"http://{text}".rstrip("/")
 
 
 @given(text=st.text(st.sampled_from("0129-+. e_١²")) | st.text())
@@ -217,15 +219,16 @@ def test_any_text_is_a_number_or_refused(text: str) -> None:
 
 
 def test_the_shipped_services_load() -> None:
-    assert load_services(SHIPPED_SERVICES) == {"default": Service(name="default")}
+    assert load_configuration(SHIPPED_SERVICES).services == {"default": Service(name="default")}
 
 
 def test_every_setting_is_explained_in_the_shipped_file() -> None:
     text = SHIPPED_SERVICES.read_text(encoding="utf-8")
-    settings = {field.name for field in fields(Service)} - {"name", "texts"}
+    settings = {field.name for field in fields(Service)} - {"name", "texts", "routes"}
 
     assert [name for name in sorted(settings) if f"\n# {name} = " not in text] == []
     assert "# [shop.texts]" in text
+    assert "# [[shop.routes]]" in text
 
 
 def test_what_the_shipped_file_shows_is_right_once_it_is_let_in(tmp_path: Path) -> None:
@@ -233,9 +236,12 @@ def test_what_the_shipped_file_shows_is_right_once_it_is_let_in(tmp_path: Path) 
     path = tmp_path / "services.toml"
     path.write_text("\n".join(shown[shown.index("[shop]") :]), encoding="utf-8")
 
-    services = load_services(path)
+    configuration = load_configuration(path)
+    services = configuration.services
 
     assert set(services) == {"shop", "default"}
+    assert configuration.named == {"aliyun", "yunpian", "twilio", "vonage"}
+    assert configuration.providers["twilio"].rate == 50
     assert services["shop"].texts.keys() == {"*"}
     assert services["shop"].limits == Service().limits
 
@@ -244,7 +250,7 @@ def test_the_services_file_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[shop]\nbrand = "Käse"\n', encoding="utf-8")
 
-    assert api_settings(API | {"SERVICES_FILE": str(path)}).sending.services == {
+    assert api_settings(API | {"SERVICES_FILE": str(path)}).common.configuration.services == {
         "shop": Service(name="shop", brand="Käse")
     }
 
@@ -291,13 +297,14 @@ def test_a_service_may_set_everything() -> None:
         "send_within": 30,
         "on_unknown": "once",
         "on_resend": "new",
+        "confirm_within": 45,
         "locale": "de",
         "texts": {"de": "Ihr Code: {code}", "*": "{code}"},
         "domain": "shop.example",
         "app_hash": "FA+9qCX9VSu",
     }
 
-    services = parse_services({"shop": everything})
+    services = parse_configuration({"shop": everything}).services
 
     as_given = everything | {
         "limits": (Limit(2, 60), Limit(REMEMBERED_SENDS, 86_400)),
@@ -305,11 +312,11 @@ def test_a_service_may_set_everything() -> None:
         "on_resend": OnResend.NEW,
     }
     assert {name: getattr(services["shop"], name) for name in everything} == as_given
-    assert {field.name for field in fields(Service)} == {"name", *everything}
+    assert {field.name for field in fields(Service)} == {"name", "routes", *everything}  # test_route_file.py
 
 
 def test_services_keep_their_order_and_their_names() -> None:
-    services = parse_services({"b": {}, "a": {}, "A-1_x": {}})
+    services = parse_configuration({"b": {}, "a": {}, "A-1_x": {}}).services
 
     assert [(name, service.name) for name, service in services.items()] == [("b", "b"), ("a", "a"), ("A-1_x", "A-1_x")]
 
@@ -329,7 +336,7 @@ BOUNDS = {
 @pytest.mark.parametrize(("key", "bounds"), BOUNDS.items())
 def test_a_number_is_taken_up_to_its_bounds(key: str, bounds: tuple[int, int]) -> None:
     for number in bounds:
-        assert getattr(parse_services({"shop": {key: number}})["shop"], key) == number
+        assert getattr(parse_configuration({"shop": {key: number}}).services["shop"], key) == number
 
 
 @pytest.mark.parametrize(("key", "bounds"), BOUNDS.items())
@@ -466,7 +473,7 @@ DOCUMENTS = st.dictionaries(
 @given(document=DOCUMENTS)
 def test_any_document_is_services_or_a_list_of_mistakes(document: dict[str, Any]) -> None:
     try:
-        services = parse_services(document)
+        services = parse_configuration(document).services
     except ServiceFileError as error:
         problems = error.problems
     else:
