@@ -7,7 +7,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from functions.service_file import ServiceFileError, load_configuration
@@ -16,7 +16,7 @@ from infra import rollback, sam
 from infra.aws import AWS_ERRORS, Aws, AwsUnavailable, explain
 from infra.deployed import NAME, Deployed, NotDeployed, find
 from infra.environments import ROOT, say
-from infra.provider_secrets import without
+from infra.provider_secrets import OF_AWS, without
 from infra.template import read
 
 # What CloudFormation leaves of a stack whose first deployment failed. It can be deleted, and nothing else.
@@ -61,7 +61,8 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.rollback:
             asyncio.run(rollback.roll_back(aws, arguments.stack_name, confirmed=arguments.yes))  # noqa: TID251 - no function
             return 0
-        order = Order(stack=arguments.stack_name, parameters=_parameters(arguments), confirmed=arguments.yes)
+        parameters = {**rights_of(configuration.named), **_parameters(arguments)}
+        order = Order(stack=arguments.stack_name, parameters=parameters, confirmed=arguments.yes)
         deployed = asyncio.run(deploy(aws, order))  # noqa: TID251 - this is no function
         lacking = asyncio.run(without(aws, order.stack, configuration.named))  # noqa: TID251 - this is no function
     except (DeployFailed, NotDeployed, AwsUnavailable, ServiceFileError, rollback.NoWayBack, sam.BuildFailed) as error:
@@ -123,6 +124,14 @@ Stack {deployed.name} is deployed. The API is at {url}
 
 Whether everything is in place: ./salvo doctor {here}
 """
+
+
+def rights_of(named: Iterable[str]) -> dict[str, str]:
+    """The parameters that give the functions what these providers need of AWS."""
+    by_aws = sorted(OF_AWS.intersection(named))
+    if by_aws:
+        say(f"a route names {' and '.join(by_aws)}: SendByAws=true lets the functions send by AWS")
+    return {"SendByAws": "true"} if by_aws else {}
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, str]:

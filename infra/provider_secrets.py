@@ -20,6 +20,7 @@ from infra.aws import Aws
 
 WITH_SECRET = tuple(sorted(name for name, entry in PROVIDERS.items() if entry.secret is not None))
 """The providers that know us by something. AWS's own know the functions by their role."""
+OF_AWS = frozenset(PROVIDERS.keys() - set(WITH_SECRET))
 OURS = "receipt_token"
 """The one entry that nobody types: it is made up."""
 TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "vonage", "yunpian", "yunpian_multi"})

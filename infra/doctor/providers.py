@@ -55,7 +55,7 @@ async def ask(http: aiohttp.ClientSession, provider: str, secret: Secret, config
 
 async def _check(subject: Subject, provider: str) -> list[Finding]:
     if provider in _OF_AWS:
-        return [await _OF_AWS[provider](subject.aws)]
+        return [_right_to_send(subject, provider), await _OF_AWS[provider](subject.aws)]
     about, name = f"{provider} secret", secret_name(subject.stack.name, provider)
     again = f"./salvo credentials {provider} --stack-name {subject.stack.name}"
     async with subject.aws.client("secretsmanager") as client:
@@ -67,6 +67,14 @@ async def _check(subject: Subject, provider: str) -> list[Finding]:
         except KeysUnavailable as error:
             return [fail(about, str(error), f"{again}, or put its last good version back")]
     return [ok(about, "everything is in it"), await ask(subject.http, provider, secret, subject.configuration)]
+
+
+def _right_to_send(subject: Subject, provider: str) -> Finding:
+    about = f"{provider} rights"
+    if subject.stack.parameters.get("SendByAws") == "true":
+        return ok(about, "the functions may send by it")
+    advice = f"./salvo deploy --stack-name {subject.stack.name} --parameter SendByAws=true"
+    return fail(about, f"a route names {provider}, and the functions may not send by it", advice)
 
 
 def _url(configuration: Configuration, vendor: str) -> str | None:

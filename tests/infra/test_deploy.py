@@ -195,6 +195,13 @@ def test_a_parameter_that_is_none_is_told_before_anything_is_built(
     assert wrong in capsys.readouterr().err
 
 
+def test_a_route_by_aws_gives_the_functions_the_right_to_send(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.rights_of({"yunpian", "twilio"}) == {}
+    assert command.rights_of({"yunpian", "sns"}) == {"SendByAws": "true"}
+
+    assert capsys.readouterr().err == "salvo: a route names sns: SendByAws=true lets the functions send by AWS\n"
+
+
 def test_values_reach_sam_whatever_is_in_them() -> None:
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)

@@ -12,16 +12,21 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from functions.domain.routing import Route, Via
+from functions.domain.service import Service
 from functions.providers.credentials import Secret, read_secret
 from functions.route_file import ProviderSettings
 from functions.service_file import Configuration
 from infra.aws import Aws
+from infra.deployed import Deployed
 from infra.doctor.aws_senders import ask_end_user_messaging, ask_sns
 from infra.doctor.finding import Finding, Level
-from infra.doctor.providers import ask
+from infra.doctor.providers import ask, check_providers
+from infra.doctor.subject import Subject
 from infra.local.embedded_aws import aws_client
 from infra.provider_secrets import kind_of
 from tests.adapters import TOKEN, Vendor, open_for_business, says
+from tests.examined import now
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -170,6 +175,15 @@ async def test_an_account_of_an_own_address_is_asked_there(http: aiohttp.ClientS
 
 
 class TestAws:
+    @pytest.mark.parametrize(("parameter", "level"), [("true", Level.OK), ("false", Level.FAIL)])
+    async def test_the_functions_must_have_the_right_to_send(
+        self, http: aiohttp.ClientSession, parameter: str, level: Level
+    ) -> None:
+        async with open_for_business(_sns(sandbox="false")) as sns:
+            right, account = await check_providers(_subject(sns, http, SendByAws=parameter))
+
+        assert (right.level, account.level) == (level, Level.OK)
+
     @pytest.mark.parametrize(
         ("tier", "level", "found"),
         [
@@ -199,19 +213,8 @@ class TestAws:
         ],
     )
     async def test_sns_has_to_be_out_of_its_sandbox(self, sandbox: str, level: Level, found: str) -> None:
-        limit = "<attributes><entry><key>MonthlySpendLimit</key><value>1</value></entry></attributes>"
-        answers = {
-            "GetSMSSandboxAccountStatus": f"<IsInSandbox>{sandbox}</IsInSandbox>",
-            "GetSMSAttributes": limit,
-        }
-
-        async def answer(request: web.Request) -> web.Response:
-            action = str((await request.post())["Action"])
-            result = f"<{action}Result>{answers[action]}</{action}Result>"
-            return web.Response(text=f"<{action}Response>{result}</{action}Response>")
-
-        async with open_for_business(Vendor(answer)) as sns:
-            finding = await ask_sns(_aws(sns))
+        async with open_for_business(_sns(sandbox)) as vendor:
+            finding = await ask_sns(_aws(vendor))
 
         assert (finding.level, finding.found) == (level, found)
 
@@ -234,6 +237,34 @@ async def _ask(http: aiohttp.ClientSession, provider: str, url: str) -> Finding:
 def _limit(kind: str, dollars: int) -> dict[str, object]:
     name = f"{kind}_MESSAGE_MONTHLY_SPEND_LIMIT"
     return {"Name": name, "EnforcedLimit": dollars, "MaxLimit": dollars, "Overridden": False}
+
+
+def _sns(sandbox: str) -> Vendor:
+    answers = {
+        "GetSMSSandboxAccountStatus": f"<IsInSandbox>{sandbox}</IsInSandbox>",
+        "GetSMSAttributes": "<attributes><entry><key>MonthlySpendLimit</key><value>1</value></entry></attributes>",
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        action = str((await request.post())["Action"])
+        result = f"<{action}Result>{answers[action]}</{action}Result>"
+        return web.Response(text=f"<{action}Response>{result}</{action}Response>")
+
+    return Vendor(answer)
+
+
+def _subject(sns: Vendor, http: aiohttp.ClientSession, **parameters: str) -> Subject:
+    """Of a deployment whose only route is by SNS."""
+    stack = Deployed(name="salvo", status="CREATE_COMPLETE", parameters=parameters, outputs={}, resources={})
+    service = Service(routes=(Route(providers=(Via(provider="sns"),)),))
+    return Subject(
+        aws=_aws(sns),
+        stack=stack,
+        configuration=Configuration(services={"default": service}),
+        http=http,
+        api=NOBODY,
+        now=now,
+    )
 
 
 def _aws(vendor: Vendor) -> Aws:
