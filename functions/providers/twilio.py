@@ -20,6 +20,7 @@ from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
 from functions.providers.gateway import USUAL, Gateway, Request, basic_authorization, by_status
+from functions.providers.report_fields import word
 from functions.providers.transport import Answer, Timeouts
 from functions.providers.twilio_signature import check_body, check_signature
 from functions.usecases.ports import Acknowledgement, Push
@@ -225,8 +226,6 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
     "failed": DeliveryStatus.FAILED,
     "canceled": DeliveryStatus.FAILED,
 }
-_NOT_IN_A_REASON = re.compile(r"[^A-Za-z0-9_.:-]")
-_LONGEST_REASON = 32
 _MOST_FIELDS = 128
 
 
@@ -251,13 +250,12 @@ class TwilioReceipts:
             raise InvalidRequest("no callback about a message")
         if status is None or push.reference is None:
             return ()
-        reason = _NOT_IN_A_REASON.sub("", told.get("ErrorCode", ""))[:_LONGEST_REASON] or None
         return (
             Receipt(
                 provider=NAME,
                 reference=push.reference,
                 status=status,
-                reason=reason if status is DeliveryStatus.FAILED else None,
+                reason=word(told.get("ErrorCode")) if status is DeliveryStatus.FAILED else None,
                 at=now,
             ),
         )
