@@ -41,6 +41,8 @@ class NotStored(Exception):
 class Stored:
     finding: Finding
     """What the provider says to it."""
+    left_out: list[str]
+    """Optional entries that are not in it."""
     receipts: str | None = field(repr=False)
     """The account's address for receipts. Whoever knows it can forge one: for the provider's console only."""
 
@@ -70,7 +72,8 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         configuration = load_configuration(arguments.services)
         aws = Aws.of_the_shell(arguments.region)
-        typed = {entry: _ask_for(f"{provider} {entry}: ") for entry in wanted(provider, arguments.also)}
+        entries = wanted(provider, arguments.also)
+        typed = {entry: provider_secrets.read_typed(_ask_for(f"{provider} {entry}: ")) for entry in entries}
         stored = asyncio.run(  # noqa: TID251 - this is no function
             store(aws, arguments.stack_name, provider, typed, configuration, untried=arguments.untried)
         )
@@ -98,7 +101,7 @@ async def store(
     aws: Aws,
     stack_name: str,
     provider: str,
-    typed: Mapping[str, str],
+    typed: Mapping[str, object],
     configuration: Configuration,
     *,
     untried: bool = False,
@@ -119,7 +122,9 @@ async def store(
             raise NotStored(f"{why}. Nothing was stored; --untried does it all the same")
         key = stack.parameters.get("KmsKeyArn", "")
         await provider_secrets.store(client, name, content, stack=stack_name, key=key)
-    return Stored(finding, _receipts(stack, provider, secret.receipt_token))
+    optional = provider_secrets.entries(type(secret), required=False)
+    left_out = [entry for entry in optional if entry not in content]
+    return Stored(finding, left_out, _receipts(stack, provider, secret.receipt_token))
 
 
 def _receipts(stack: Deployed, provider: str, token: Sensitive) -> str | None:
@@ -130,6 +135,8 @@ def _receipts(stack: Deployed, provider: str, token: Sensitive) -> str | None:
 def _tell(provider: str, stored: Stored, configuration: Configuration) -> None:
     say(f"{stored.finding.about}: {stored.finding.found}")
     say("stored; the functions know it within five minutes")
+    if stored.left_out:
+        say(f"not in it, for nobody asked (--also): {', '.join(stored.left_out)}")
     if provider in provider_secrets.TOLD_IN_A_CONSOLE:
         told = stored.receipts or "none, before the stack has a ReceiptsUrl: `./salvo deploy` says how"
         say(f"the address for receipts, for the provider's console (keep it to yourself): {told}")

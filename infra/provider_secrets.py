@@ -23,9 +23,8 @@ WITH_SECRET = tuple(sorted(name for name, entry in PROVIDERS.items() if entry.se
 OF_AWS = frozenset(PROVIDERS.keys() - set(WITH_SECRET))
 OURS = "receipt_token"
 """The one entry that nobody types: it is made up."""
-TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "vonage", "yunpian", "yunpian_multi"})
-"""The providers whose receipts go to an address that stands in their console: with a message they take none, or none
-without having been asked to."""
+TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "yunpian", "yunpian_multi"})
+"""The providers that take no address for receipts with a message, or only from accounts that asked for it."""
 
 
 def secret_name(stack: str, provider: str) -> str:
@@ -48,6 +47,15 @@ def entries(kind: type[Secret], *, required: bool) -> list[str]:
     """Those that the account's owner knows: what has to be there, or what may be."""
     fields = msgspec.structs.fields(kind)
     return [field.encode_name for field in fields if field.required is required and field.name != OURS]
+
+
+def read_typed(text: str) -> object:
+    """What an entry holds: text, but for the few that are a list, an object, or true or false, written as JSON."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, bool | list | dict) else text
 
 
 def revealed(secret: Secret) -> Mapping[str, str]:
