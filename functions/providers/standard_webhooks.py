@@ -28,7 +28,7 @@ TOLERANCE = 300
 _SECRET = re.compile(r"(?:v1,)?whsec_([A-Za-z0-9+/]+={0,2})")
 _SHORTEST, _LONGEST = 24, 64
 """Bytes of a secret, as the specification has them."""
-_SIGNATURE = re.compile(r"(?:^|[\s,])v1,([A-Za-z0-9+/]+={0,2})(?=$|[\s,])")
+_SIGNATURE = re.compile(r"(?:^|[\s,])v1,([A-Za-z0-9+/]+={0,2})")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 

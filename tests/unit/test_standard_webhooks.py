@@ -107,7 +107,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("secret", [*MALFORMED, "whsec_" + "A" * 33])
 def test_a_secret_that_is_none_is_told_and_not_shown(secret: str) -> None:
-    with pytest.raises(ValueError, match="Standard Webhooks|base64") as told:
+    with pytest.raises(ValueError, match=r"Standard Webhooks|base64") as told:
         keys(Sensitive(secret))
 
     assert "AAAA" not in str(told.value)
