@@ -66,7 +66,7 @@ _GROUPS: tuple[tuple[Outcome, Scope, str, str], ...] = (
     (Outcome.TRANSIENT, Scope.ROUTE, "FailedOperation", "OtherError ParametersOtherError"),
 )
 _MEANINGS: Mapping[str, Meaning] = {
-    **{f"{family}.{name}": (outcome, scope) for outcome, scope, family, names in _GROUPS for name in names.split()},
+    f"{family}.{name}": (outcome, scope) for outcome, scope, family, names in _GROUPS for name in names.split()
 }
 _FAMILIES: Mapping[str, Meaning] = {
     "AuthFailure": (Outcome.CONFIG, Scope.PROVIDER),

@@ -243,8 +243,8 @@ CODES: dict[str, tuple[str, str]] = {
         ),
         (
             "isv.DENY_IP_RANGE isv.SMS_TEMPLATE_ILLEGAL isv.SMS_SIGNATURE_ILLEGAL isv.SIGN_STATE_ILLEGAL "
-            "isv.SMS_SIGN_ILLEGAL isv.SMS_SIGNATURE_SCENE_ILLEGAL isv.TEMPLATE_MISSING_PARAMETERS isv.INVALID_PARAMETERS "
-            "isv.A_NEW_ONE"
+            "isv.SMS_SIGN_ILLEGAL isv.SMS_SIGNATURE_SCENE_ILLEGAL isv.TEMPLATE_MISSING_PARAMETERS "
+            "isv.INVALID_PARAMETERS isv.A_NEW_ONE"
         ),
     ),
     "transient": ("isp.SYSTEM_ERROR ServiceUnavailable InternalError", ""),
