@@ -34,7 +34,7 @@ PROVIDERS: Mapping[str, Entry] = {
     "tencent": _entry("tencent", "template", "sender signature"),
     "twilio": _entry("twilio", "sender"),
     "vonage": _entry("vonage", "sender", "template entity"),
-    "vonage_messages": _entry("vonage", "sender"),
+    "vonage_messages": _entry("vonage", "sender", "template entity"),
     "webhook": _entry("webhook", takes="sender template signature entity"),
     "yunpian": _entry("yunpian"),
     "yunpian_multi": _entry("yunpian"),
