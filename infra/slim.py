@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-AWS_SERVICES = ("dynamodb", "secretsmanager", "sqs")
+AWS_SERVICES = ("dynamodb", "pinpoint-sms-voice-v2", "secretsmanager", "sns", "sqs")
 """Whose descriptions botocore needs to make a client. A function that calls another service adds it here."""
 
 _IN_LAMBDA = "/var/task"

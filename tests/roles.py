@@ -17,7 +17,7 @@ _TEMPLATE = read()
 class Right:
     action: str
     resource: str
-    """As the template names it: Storage.Outputs.TableArn, KmsKeyArn, or *."""
+    """As the template names it: Storage.Outputs.TableArn, KmsKeyArn, an ARN with its ${…}, or *. All but one: not …"""
     only: str | None = None
     """The pattern of a leading key, or the service through which a KMS key may be used."""
 
@@ -61,9 +61,10 @@ def _statements(role: Mapping[str, Any], when: Collection[str]) -> Iterator[Mapp
 
 
 def _granted(statement: Mapping[str, Any]) -> Iterator[Right]:
-    assert {"Effect", "Action", "Resource"} <= statement.keys() <= {"Effect", "Action", "Resource", "Condition"}
+    assert statement.keys() - {"Condition"} in ({"Effect", "Action", "Resource"}, {"Effect", "Action", "NotResource"})
     assert statement["Effect"] == "Allow"
-    resources = [_named(resource) for resource in _listed(statement["Resource"])]
+    resources = [_named(resource) for resource in _listed(statement.get("Resource", []))]
+    resources += [f"not {_named(resource)}" for resource in _listed(statement.get("NotResource", []))]
     for action, resource, only in product(_listed(statement["Action"]), resources, _only(statement)):
         yield Right(action, resource, only)
 
@@ -86,6 +87,8 @@ def _named(resource: Any) -> str:
             return ".".join(path)
         case {"Ref": parameter}:
             return str(parameter)
+        case {"Fn::Sub": text}:
+            return str(text)
         case _:
             return str(resource)
 

@@ -12,6 +12,9 @@ import pytest
 from botocore.session import get_session
 from moto import mock_aws
 
+from functions.domain.service import Service
+from functions.providers.aws_sms import read_event
+from functions.queues.sqs import FIRST_WAIT, LONGEST_WAIT
 from infra.environments import ROOT
 from infra.local.embedded_aws import EmbeddedAws, aws_client
 from infra.template import functions, read
@@ -21,9 +24,10 @@ FUNCTIONS = {function.name: function for function in functions(MAIN)}
 STORAGE = ROOT / "infra" / "storage.yaml"
 MESSAGING = ROOT / "infra" / "messaging.yaml"
 
+TRIES = 9
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OWN_KEY = {"Fn::If": ["OwnKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
-_SIMULATED = ("AWS::DynamoDB::Table", "AWS::SQS::Queue")
+_SIMULATED = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SNS::Topic")
 
 
 def test_the_queue_hands_a_batch_out_again_after_six_times_the_senders_time_at_the_earliest() -> None:
@@ -34,11 +38,18 @@ def test_the_queue_hands_a_batch_out_again_after_six_times_the_senders_time_at_t
     assert visibility >= 6 * FUNCTIONS["SenderFunction"].timeout
 
 
-def test_a_message_has_five_tries_and_then_stays_for_fourteen_days() -> None:
+def test_a_message_has_nine_tries_and_then_stays_for_fourteen_days() -> None:
     redrive = _queue("Queue")["RedrivePolicy"]
 
-    assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, "maxReceiveCount": 5}
+    assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, "maxReceiveCount": TRIES}
     assert _queue("DeadLetterQueue")["MessageRetentionPeriod"] == 14 * 24 * 60 * 60
+
+
+def test_while_all_providers_are_down_a_message_comes_back_until_its_code_is_of_no_use() -> None:
+    longest = [min(FIRST_WAIT * 2**before, LONGEST_WAIT) for before in range(TRIES - 1)]
+
+    # Each wait is at least half of the longest that it may be.
+    assert sum(longest) / 2 > Service(name="default").send_within
 
 
 def test_a_message_that_waits_longer_than_its_code_is_of_use_is_dropped() -> None:
@@ -90,27 +101,11 @@ async def test_the_keys_are_made_with_the_stack(storage: Storage) -> None:
     assert len(keys["k1"]) == 64
 
 
-async def test_the_receipts_token_is_made_with_the_stack_and_the_api_key_is_left_to_fill_in(storage: Storage) -> None:
-    account = await storage.secret("YunpianSecret")
-
-    assert account.keys() == {"apikey", "receipt_token"}
-    assert account["apikey"] == ""
-    assert len(account["receipt_token"]) == 43
-
-
-def test_what_is_generated_goes_into_an_address_as_it_is() -> None:
-    resources = read(STORAGE)["Resources"].values()
-    generated = [each["Properties"].get("GenerateSecretString") for each in resources]
-
-    # Neither engine's CloudFormation heeds this property, so it is read.
-    assert [each["ExcludePunctuation"] for each in generated if each] == [True, True]
-
-
 async def test_secrets_are_named_after_the_whole_stack(storage: Storage) -> None:
     """A nested stack's own name ends in letters that CloudFormation made up, and nobody could type it."""
-    names = {storage.outputs[f"{name}SecretName"] for name in ("Keys", "Callers", "Yunpian")}
+    names = {storage.outputs[f"{name}SecretName"] for name in ("Keys", "Callers")}
 
-    assert names == {"salvo-keys", "salvo-callers", "salvo-yunpian"}
+    assert names == {"salvo-keys", "salvo-callers"}
     assert MAIN["Resources"]["Storage"]["Properties"]["Parameters"]["Stack"] == {"Ref": "AWS::StackName"}
 
 
@@ -127,7 +122,7 @@ def test_the_queue_passes_on_to_the_dead_letters(cloud: Cloud) -> None:
     assert attributes["MessageRetentionPeriod"] == "900"
     assert json.loads(attributes["RedrivePolicy"]) == {
         "deadLetterTargetArn": outputs["DeadLetterQueueArn"],
-        "maxReceiveCount": 5,
+        "maxReceiveCount": TRIES,
     }
 
 
@@ -140,8 +135,51 @@ def test_the_dead_letters_stay_and_go_nowhere(cloud: Cloud) -> None:
     assert "RedrivePolicy" not in attributes
 
 
+def test_nothing_is_told_by_aws_where_nothing_is_sent_by_it(cloud: Cloud) -> None:
+    assert cloud.deploy(MESSAGING).keys().isdisjoint({"ReceiptsTopicArn", "ConfigurationSet"})
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["by_nobody", "by_key"])
+def test_what_aws_tells_of_its_messages_is_encrypted_with_a_key_of_ones_own_or_not_at_all(
+    cloud: Cloud, key: str | None
+) -> None:
+    outputs = cloud.deploy(MESSAGING, SendByAws="true", KmsKeyArn=key or "")
+
+    attributes = cloud.client("sns").get_topic_attributes(TopicArn=outputs["ReceiptsTopicArn"])["Attributes"]
+    assert attributes.get("KmsMasterKeyId") == key
+
+
+def test_nobody_but_awss_own_service_for_this_account_may_tell_what_became_of_messages() -> None:
+    # Neither engine's CloudFormation knows these resources, so they are read. cfn-lint has their schemas.
+    policy = read(MESSAGING)["Resources"]["ReceiptsTopicPolicy"]["Properties"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+
+    assert policy["Topics"] == [{"Ref": "ReceiptsTopic"}]
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "sms-voice.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": {"Ref": "ReceiptsTopic"},
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+    }
+
+
+def test_the_configuration_set_tells_what_the_receipts_understand() -> None:
+    properties = read(MESSAGING)["Resources"]["ConfigurationSet"]["Properties"]
+    (destination,) = properties["EventDestinations"]
+    told = [{"source": "aws.sms-voice", "detail": _event(kind)} for kind in destination["MatchingEventTypes"]]
+
+    assert destination["SnsDestination"] == {"TopicArn": {"Ref": "ReceiptsTopic"}}
+    assert destination["Enabled"] is True
+    assert [len(read_event(event, now=0) or ()) for event in told] == [1] * 13
+
+
+def _event(kind: str) -> dict[str, Any]:
+    return {"eventType": kind, "context": {"ref": "vfy_k1_id.1"}}
+
+
 class Cloud:
-    """moto's CloudFormation, and what it made. It knows no secrets: those are left out."""
+    """moto's CloudFormation, and what it made. What it does not know is left out."""
 
     def client(self, service: str) -> Any:
         return get_session().create_client(service, region_name="us-east-1")

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from functions.providers import aws_sms, sns
 from infra.artifact import import_error
-from infra.slim import WrongPython, behind, compile_all, slim, version_of, without_debug_information
+from infra.slim import AWS_SERVICES, WrongPython, behind, compile_all, slim, version_of, without_debug_information
 from infra.template import Function
 
 RUNTIME = f"python{sysconfig.get_python_version()}"
@@ -32,6 +33,10 @@ def test_only_the_descriptions_of_services_that_are_called_stay(tmp_path: Path) 
     slim(tmp_path)
 
     assert _left(tmp_path) == ["botocore/data/dynamodb/2012-08-10/service-2.json.gz", "botocore/data/endpoints.json"]
+
+
+def test_those_by_which_sms_are_sent_are_called() -> None:
+    assert {aws_sms.SERVICE, sns.SERVICE} <= set(AWS_SERVICES)
 
 
 def test_licences_stay_and_what_only_installers_read_goes(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ CONDITIONS = list(MAIN["Conditions"])
 TABLE = "Storage.Outputs.TableArn"
 KEYS = "Storage.Outputs.KeysSecretArn"
 CALLERS = "Storage.Outputs.CallersSecretArn"
-YUNPIAN = "Storage.Outputs.YunpianSecretArn"
+PROVIDERS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}-provider-*"
 QUEUE = "Messaging.Outputs.QueueArn"
 DEAD_LETTERS = "Messaging.Outputs.DeadLetterQueueArn"
-VERIFICATIONS, ANSWERS = "v#*", "a#*"
+VERIFICATIONS, ANSWERS, CIRCUITS, RATES, TIMES = "v#*", "a#*", "c#*", "r#*", "t#*"
+PHONES = "not arn:${AWS::Partition}:sns:*:*:*"
+"""Whoever may publish to all but topics and applications may publish to phones: numbers have no names of their own."""
 
 RIGHTS = {
     "ApiFunction": {
@@ -30,9 +32,13 @@ RIGHTS = {
         Right("dynamodb:PutItem", TABLE, ANSWERS),
         Right("dynamodb:UpdateItem", TABLE, ANSWERS),
         Right("dynamodb:DeleteItem", TABLE, ANSWERS),
+        Right("dynamodb:GetItem", TABLE, CIRCUITS),
+        Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
+        Right("dynamodb:UpdateItem", TABLE, RATES),
+        Right("dynamodb:GetItem", TABLE, TIMES),
         Right("secretsmanager:GetSecretValue", KEYS),
         Right("secretsmanager:GetSecretValue", CALLERS),
-        Right("secretsmanager:GetSecretValue", YUNPIAN),
+        Right("secretsmanager:GetSecretValue", PROVIDERS),
         Right("sqs:SendMessage", QUEUE),
         Right("logs:CreateLogStream", "ApiLogs.Arn"),
         Right("logs:PutLogEvents", "ApiLogs.Arn"),
@@ -41,12 +47,17 @@ RIGHTS = {
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PartiQLInsert", TABLE, VERIFICATIONS),
+        Right("dynamodb:GetItem", TABLE, CIRCUITS),
+        Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
+        Right("dynamodb:UpdateItem", TABLE, RATES),
+        Right("dynamodb:GetItem", TABLE, TIMES),
         Right("secretsmanager:GetSecretValue", KEYS),
-        Right("secretsmanager:GetSecretValue", YUNPIAN),
+        Right("secretsmanager:GetSecretValue", PROVIDERS),
         Right("sqs:ReceiveMessage", QUEUE),
         Right("sqs:DeleteMessage", QUEUE),
         Right("sqs:GetQueueAttributes", QUEUE),
         Right("sqs:ChangeMessageVisibility", QUEUE),
+        Right("sqs:SendMessage", QUEUE),
         Right("sqs:SendMessage", DEAD_LETTERS),
         Right("logs:CreateLogStream", "SenderLogs.Arn"),
         Right("logs:PutLogEvents", "SenderLogs.Arn"),
@@ -54,7 +65,8 @@ RIGHTS = {
     "ReceiptsFunction": {
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
-        Right("secretsmanager:GetSecretValue", YUNPIAN),
+        Right("dynamodb:UpdateItem", TABLE, TIMES),
+        Right("secretsmanager:GetSecretValue", PROVIDERS),
         Right("logs:CreateLogStream", "ReceiptsLogs.Arn"),
         Right("logs:PutLogEvents", "ReceiptsLogs.Arn"),
     },
@@ -67,6 +79,14 @@ WITH_A_KEY_OF_ONES_OWN = {
     "SenderFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")}
     | {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
     "ReceiptsFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")},
+}
+
+SENDING_BY_AWS = {
+    # A sender, pool or number may be AWS's choice. And SNS sends by End User Messaging, in its caller's name.
+    "ApiFunction": {Right("sms-voice:SendTextMessage", "*"), Right("sns:Publish", PHONES)},
+    "SenderFunction": {Right("sms-voice:SendTextMessage", "*"), Right("sns:Publish", PHONES)}
+    | {Right("sms-voice:PutMessageFeedback", "*")},
+    "ReceiptsFunction": set(),
 }
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS)
@@ -91,19 +111,29 @@ def test_traces_may_be_written_where_they_are_switched_on(function: str) -> None
     assert more == {Right("xray:PutTraceSegments", "*"), Right("xray:PutTelemetryRecords", "*")}
 
 
-def test_no_action_is_a_wildcard_and_no_resource_but_that_of_x_ray_which_has_none() -> None:
+@each_function
+def test_sms_are_sent_by_aws_where_that_is_wanted(function: str) -> None:
+    assert rights_of(function, when=["ByAws"]) - RIGHTS[function] == SENDING_BY_AWS[function]
+
+
+def test_no_action_is_a_wildcard_and_no_resource_but_where_there_are_none_to_name() -> None:
     roles = [role for template in ALL.values() for role in _roles(template).values()]
     granted = {right for role in roles for right in rights_in(role, when=CONDITIONS)}
 
     assert granted
     assert {right for right in granted if "*" in right.action} == set()
-    assert {right.action.partition(":")[0] for right in granted if "*" in right.resource} == {"xray"}
+    services = {right.action.partition(":")[0] for right in granted if "*" in right.resource}
+    assert services == {"secretsmanager", "sms-voice", "sns", "xray"}
+    assert {right.resource for right in granted if "*" in right.resource and "secret" in right.action} == {PROVIDERS}
 
 
 def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
     granted = {right for function in FUNCTIONS for right in rights_of(function, when=CONDITIONS)}
 
-    assert {right.only for right in granted if right.action.startswith("dynamodb:")} == {VERIFICATIONS, ANSWERS}
+    assert {right.only for right in granted if right.action.startswith("dynamodb:")} == {
+        *(VERIFICATIONS, ANSWERS),
+        *(CIRCUITS, RATES, TIMES),
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,11 +152,18 @@ def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
         ("SenderFunction", Call("dynamodb:UpdateItem", TABLE, "v#key")),
         ("SenderFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
         ("SenderFunction", Call("secretsmanager:GetSecretValue", CALLERS)),
-        ("SenderFunction", Call("sqs:SendMessage", QUEUE)),
+        ("ApiFunction", Call("dynamodb:GetItem", TABLE, "r#key")),
+        ("ApiFunction", Call("dynamodb:UpdateItem", TABLE, "t#key")),
+        ("ApiFunction", Call("sms-voice:PutMessageFeedback", "*")),
+        ("SenderFunction", Call("dynamodb:UpdateItem", TABLE, "t#key")),
+        ("SenderFunction", Call("sns:Publish", "Messaging.Outputs.ReceiptsTopicArn")),
         ("ReceiptsFunction", Call("dynamodb:PutItem", TABLE, "a#key")),
         ("ReceiptsFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
         ("ReceiptsFunction", Call("dynamodb:UpdateItem", TABLE, "v#key")),
         ("ReceiptsFunction", Call("secretsmanager:GetSecretValue", KEYS)),
+        ("ReceiptsFunction", Call("dynamodb:GetItem", TABLE, "t#key")),
+        ("ReceiptsFunction", Call("dynamodb:UpdateItem", TABLE, "c#key")),
+        ("ReceiptsFunction", Call("sms-voice:SendTextMessage", "*")),
         ("ReceiptsFunction", Call("sqs:SendMessage", QUEUE)),
     ],
     ids=lambda part: part if isinstance(part, str) else f"{part.action} {part.resource} {part.key}",

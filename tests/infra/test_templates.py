@@ -25,22 +25,23 @@ ROUTES = {
     "DELETE /v1/verifications/{id}": "ApiFunction",
     "GET /v1/health": "ApiFunction",
     "POST /v1/receipts/{provider}/{token}": "ReceiptsFunction",
+    "GET /v1/receipts/{provider}/{token}": "ReceiptsFunction",
 }
 
-EVERYWHERE = {"AWS_ENDPOINT_URL", "STACK_NAME", "TABLE_NAME", "LOG_LEVEL"}
+EVERYWHERE = {
+    *("AWS_ENDPOINT_URL", "PROVIDERS_URL", "STACK_NAME", "TABLE_NAME", "LOG_LEVEL"),
+    *("PROVIDER_SECRETS", "RECEIPTS_URL"),
+}
+SENDING = EVERYWHERE | {"KEYS_SECRET", "QUEUE_URL", "SMS_CONFIGURATION_SET"}
 VARIABLES = {
-    "ApiFunction": EVERYWHERE
-    | {"KEYS_SECRET", "CALLERS_SECRET", "YUNPIAN_SECRET", "YUNPIAN_URL", "QUEUE_URL", "RECEIPTS_URL"},
-    "SenderFunction": EVERYWHERE
-    | {"KEYS_SECRET", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "YUNPIAN_SECRET", "YUNPIAN_URL", "RECEIPTS_URL"}
-    | {"MAX_IN_FLIGHT"},
-    "ReceiptsFunction": EVERYWHERE | {"YUNPIAN_SECRET"},
+    "ApiFunction": SENDING | {"CALLERS_SECRET"},
+    "SenderFunction": SENDING | {"DEAD_LETTER_QUEUE_URL", "MAX_IN_FLIGHT"},
+    "ReceiptsFunction": EVERYWHERE,
 }
 
 SECRETS = {
     "KEYS_SECRET": "KeysSecretArn",
     "CALLERS_SECRET": "CallersSecretArn",
-    "YUNPIAN_SECRET": "YunpianSecretArn",
 }
 
 OWN_KEY = {"Fn::If": ["OwnKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
@@ -65,7 +66,7 @@ def test_how_many_senders_run_at_once_is_the_operators_to_say() -> None:
 
 
 def test_http_functions_answer_before_the_gateway_gives_up() -> None:
-    assert FUNCTIONS["ApiFunction"].timeout == 15
+    assert FUNCTIONS["ApiFunction"].timeout == 20
     assert FUNCTIONS["ReceiptsFunction"].timeout == 10
 
 
@@ -101,6 +102,45 @@ def test_secrets_are_named_in_the_environment_and_never_there_themselves(functio
     named = {name: value for name, value in function.environment.items() if name.endswith("_SECRET")}
 
     assert named == {name: {"Fn::GetAtt": ["Storage", f"Outputs.{SECRETS[name]}"]} for name in named}
+
+
+@each_function
+def test_providers_secrets_are_found_by_their_names(function: Function) -> None:
+    assert function.environment["PROVIDER_SECRETS"] == {"Fn::Sub": "${AWS::StackName}-provider-"}
+
+
+@each_function
+def test_on_aws_nothing_simulates_a_provider(function: Function) -> None:
+    assert function.environment["PROVIDERS_URL"] == {"Ref": "AWS::NoValue"}
+
+
+@pytest.mark.parametrize("function", ["ApiFunction", "SenderFunction"])
+def test_messages_by_aws_are_sent_with_the_set_whose_events_come_to_us(function: str) -> None:
+    chosen = FUNCTIONS[function].environment["SMS_CONFIGURATION_SET"]
+
+    assert chosen == {
+        "Fn::If": ["ByAws", {"Fn::GetAtt": ["Messaging", "Outputs.ConfigurationSet"]}, {"Ref": "AWS::NoValue"}]
+    }
+
+
+def test_without_sms_by_aws_there_is_nothing_of_it() -> None:
+    """By default. Whatever names a part of it hangs on the same condition."""
+    assert MAIN["Parameters"]["SendByAws"]["Default"] == "false"
+    for template in ALL.values():
+        parts = {**template["Resources"], **template["Outputs"]}
+        about = {name for name, part in parts.items() if _is_about_sms_by_aws(part)}
+        assert {name for name in about if parts[name].get("Condition") != "ByAws"} == set()
+        assert all(template["Conditions"]["ByAws"] == {"Fn::Equals": [{"Ref": "SendByAws"}, "true"]} for _ in about)
+
+
+def test_events_of_aws_invoke_the_receipts() -> None:
+    subscription = MAIN["Resources"]["ReceiptsFromAws"]["Properties"]
+    permission = MAIN["Resources"]["ReceiptsFromAwsPermission"]["Properties"]
+    topic = {"Fn::GetAtt": ["Messaging", "Outputs.ReceiptsTopicArn"]}
+
+    assert (subscription["TopicArn"], subscription["Protocol"]) == (topic, "lambda")
+    assert (permission["SourceArn"], permission["Principal"]) == (topic, "sns.amazonaws.com")
+    assert subscription["Endpoint"] == permission["FunctionName"] == {"Ref": "ReceiptsFunction.Alias"}
 
 
 def test_with_a_key_of_ones_own_everything_that_is_stored_is_encrypted_with_it() -> None:
@@ -186,7 +226,7 @@ def test_sam_is_told_where_the_dependencies_are_listed() -> None:
 def test_what_matters_most_is_asked_first_and_enter_answers_everything() -> None:
     parameters = MAIN["Parameters"]
 
-    assert list(parameters)[:3] == ["AlarmEmail", "ReceiptsUrl", "YunpianUrl"]
+    assert list(parameters)[:3] == ["AlarmEmail", "ReceiptsUrl", "SendByAws"]
     assert [name for name, parameter in parameters.items() if "Default" not in parameter] == []
 
 
@@ -225,7 +265,7 @@ def test_whatever_holds_something_says_what_becomes_of_it() -> None:
     kinds = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::SQS::Queue", "AWS::Logs::LogGroup")
     holding = [each for template in ALL.values() for each in template["Resources"].values() if each["Type"] in kinds]
 
-    assert len(holding) == 10
+    assert len(holding) == 9
     assert all({"DeletionPolicy", "UpdateReplacePolicy"} <= each.keys() for each in holding)
 
 
@@ -245,6 +285,13 @@ def test_what_the_main_template_asks_of_a_nested_one_is_there() -> None:
 def _events(function: str, kind: str) -> list[dict[str, Any]]:
     events = MAIN["Resources"][function]["Properties"]["Events"].values()
     return [event["Properties"] for event in events if event["Type"] == kind]
+
+
+def _is_about_sms_by_aws(part: dict[str, Any]) -> bool:
+    if part.get("Type") in {"AWS::Serverless::Application", "AWS::Serverless::Function", "AWS::IAM::Role"}:
+        return False  # those name it in an Fn::If of that condition, which test_template_rights.py and others look at
+    text = json.dumps(part)
+    return any(name in text for name in ("ReceiptsTopic", "ConfigurationSet", "sms-voice"))
 
 
 def _getatts(node: Any) -> Iterator[str]:
