@@ -1,4 +1,4 @@
-"""The simulated gateway in a test's hand: what its phones have received, and how it behaves for now."""
+"""The simulated gateways in a test's hand: what their phones have received, and how they behave for now."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Self
 import aiohttp
 
 from functions.domain.phone import PhoneNumber
+from infra.local.accounts import Accounts
 from infra.local.gateway import GatewayProcess
 
 
@@ -21,13 +22,17 @@ class Gateway:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def start(cls, apikey: str, **options: Any) -> AsyncIterator[Self]:
+    async def start(cls, accounts: Accounts, **options: Any) -> AsyncIterator[Self]:
         """In a process of its own; `options` are those of GatewayProcess."""
         async with (
-            GatewayProcess.start(apikey=apikey, **options) as process,
+            GatewayProcess.start(accounts, **options) as process,
             aiohttp.ClientSession() as http,
         ):
             yield cls(process.url, http)
+
+    def environment(self) -> dict[str, str]:
+        """Leads the functions here."""
+        return {"PROVIDERS_URL": self.url}
 
     async def inbox(self, number: PhoneNumber) -> list[str]:
         async with self.http.get(f"{self.url}/inbox.json", params={"to": number.e164}) as answer:
@@ -55,29 +60,45 @@ class Gateway:
         async with self.http.delete(f"{self.url}/inbox") as answer:
             assert answer.status == 204
 
+    async def asked(self, provider: str) -> list[dict[str, Any]]:
+        """Every message that the provider was asked to send, and what became of it, from the oldest on."""
+        async with self.http.get(f"{self.url}/control/requests.json", params={"provider": provider}) as answer:
+            found: list[dict[str, Any]] = await answer.json()
+            return found
+
+    async def change(self, **settings: Any) -> None:
+        """As PUT /control."""
+        async with self.http.put(f"{self.url}/control", json=settings) as answer:
+            assert answer.status == 200, await answer.text()
+
     @contextlib.asynccontextmanager
-    async def slow(self, seconds: float) -> AsyncIterator[None]:
-        """Takes that long for each message, for now."""
-        await self._change(latency=seconds)
+    async def down(self, provider: str) -> AsyncIterator[None]:
+        """Refuses every message for reasons of its own, for now, as a provider does whose own systems are broken."""
+        await self.change(provider=provider, always={"answer": "refuse"})
         try:
             yield
         finally:
-            await self._change(latency=0)
+            await self.change(provider=provider, always=None)
+
+    @contextlib.asynccontextmanager
+    async def slow(self, seconds: float) -> AsyncIterator[None]:
+        """Takes that long for each message, for now."""
+        await self.change(latency=seconds)
+        try:
+            yield
+        finally:
+            await self.change(latency=0)
 
     @contextlib.asynccontextmanager
     async def busy(self, messages: int = 1000) -> AsyncIterator[None]:
         """Refuses the next messages, for now."""
-        await self._change(script=[{"answer": "refuse"}] * messages)
+        await self.change(script=[{"answer": "refuse"}] * messages)
         try:
             yield
         finally:
-            await self._change(script=[])
+            await self.change(script=[])
 
     async def _get(self, path: str) -> dict[str, Any]:
         async with self.http.get(f"{self.url}/{path}") as answer:
             found: dict[str, Any] = await answer.json()
             return found
-
-    async def _change(self, **settings: Any) -> None:
-        async with self.http.put(f"{self.url}/control", json=settings) as answer:
-            assert answer.status == 200

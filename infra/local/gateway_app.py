@@ -1,4 +1,4 @@
-"""The simulated gateway's web application: Yunpian's send, the phones' inbox, and the controls."""
+"""The simulated gateways' web application: the vendors' own calls, the phones' inbox, and the controls."""
 
 from __future__ import annotations
 
@@ -7,141 +7,174 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl
 
 import aiohttp
 import msgspec
 from aiohttp import web
 
-from infra.local import yunpian
-from infra.local.faults import Change, Faults, Step
+from infra.local.clock import now
+from infra.local.faults import Caps, Change, Faults, Step
 from infra.local.phones import MOST_KEPT, Phones, Received
-from infra.local.status_push import StatusPush
+from infra.local.pushes import Place, Pushes
+from infra.local.requests import Asked, Request, as_call, as_response, noted
+from infra.local.vendors.catalog import open_vendors
+from infra.local.vendors.vendor import Account, Answer, Approved, Call, Refused, Report, Sent, Submission
 
 _MOST_SHOWN = 1000
 _HOUR = 3600.0
+_CHINESE_DIGITS = 11
 # Closed with this, a connection is reset: the other side gets an error and no orderly end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-@dataclass(slots=True)
-class Asked:
-    """A send that was asked for. The API key is not kept."""
-
-    mobile: str
-    uid: str | None
-    received_at: float
-    outcome: str = "pending"
-    """Then accepted, refused, dropped, dropped_after_accept, rubbish or status."""
-    code: int | None = None
-
-
 class Gateway:
-    def __init__(self, apikey: str, faults: Faults) -> None:
-        self._apikey = apikey
+    def __init__(self, accounts: Mapping[str, Account], faults: Faults) -> None:
+        self._vendors = open_vendors(accounts)
         self._faults = faults
         self._phones = Phones()
         self._asked: deque[Asked] = deque(maxlen=MOST_KEPT)
-        self._push: StatusPush | None = None
+        self._pushes: Pushes | None = None
+        self._requests = 0
         self._open = 0
         self._most_open = 0
         # Beyond 2^53, where numbers that went through a float come out changed.
-        self._last_sid = time.time_ns()
+        self._serial = time.time_ns()
 
-    def application(self, status_push_delay: float) -> web.Application:
+    def application(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/v2/sms/single_send.json", self._single_send)
-        app.router.add_post("/v2/user/get.json", self._account)
         app.router.add_get("/inbox.json", self._inbox)
         app.router.add_get("/inbox/count.json", self._count)
         app.router.add_delete("/inbox", self._clear)
         app.router.add_get("/control", self._control)
         app.router.add_put("/control", self._change)
-        app.router.add_get("/control/requests.json", self._requests)
+        app.router.add_delete("/control", self._reset)
+        app.router.add_get("/control/requests.json", self._all_asked)
+        app.router.add_route("*", "/{provider}{path:(/.*)?}", self._call)
 
         async def pushes(_: web.Application) -> AsyncIterator[None]:
             async with aiohttp.ClientSession() as http:
-                self._push = StatusPush(http, status_push_delay)
+                self._pushes = Pushes(http)
                 yield
-                await self._push.stop()
+                await self._pushes.stop()
 
         app.cleanup_ctx.append(pushes)
         return app
 
-    async def _single_send(self, request: web.Request) -> web.Response:
-        form = await _form(request)
-        asked = Asked(form.get("mobile", ""), form.get("uid"), _now())
-        self._asked.append(asked)
-        step = self._faults.next()
+    async def _call(self, request: web.Request) -> web.Response:
+        provider = request.match_info["provider"]
+        vendor = self._vendors.get(provider)
+        if vendor is None:
+            return _json({"error": f"there is no account at {provider}"}, status=404)
+        call = await as_call(request, provider)
+        taken: Sequence[Submission] | Approved | Answer | Refused
+        try:
+            taken = vendor.take(call)
+        except Refused as refusal:
+            taken = refusal
+        match taken:
+            case Answer():
+                return as_response(taken)
+            case Approved():
+                asked = Asked(provider=provider, request=self._next_request(), received_at=call.at)
+                self._asked.append(replace(asked, outcome="approved", message_id=taken.message_id))
+                return as_response(taken.answer)
+        return await self._send(request, Request(provider, vendor, call, taken, self._note(provider, call, taken)))
+
+    def _note(self, provider: str, call: Call, taken: Sequence[Submission] | Refused) -> list[Asked]:
+        number = self._next_request()
+        blank = Asked(provider=provider, request=number, received_at=call.at)
+        found = [blank] if isinstance(taken, Refused) else [noted(blank, submission) for submission in taken]
+        self._asked.extend(found)
+        return found
+
+    def _next_request(self) -> int:
+        self._requests += 1
+        return self._requests
+
+    async def _send(self, http: web.Request, request: Request) -> web.Response:
+        step = self._faults.next(request.provider)
         self._open += 1
         self._most_open = max(self._most_open, self._open)
+        latency = self._faults.of(request.provider, "latency") if step.latency is None else step.latency
         try:
-            await asyncio.sleep(self._faults.latency if step.latency is None else step.latency)
+            await asyncio.sleep(latency)
         finally:
             self._open -= 1
-        return self._answer(request, form, step, asked)
+        response = self._answer(http, request, step)
+        if step.retry_after is not None:
+            response.headers["Retry-After"] = str(step.retry_after)
+        return response
 
-    def _answer(self, request: web.Request, form: dict[str, str], step: Step, asked: Asked) -> web.Response:
+    def _answer(self, http: web.Request, request: Request, step: Step) -> web.Response:
         """Nothing awaits from here on: a message is taken and answered in one step."""
         match step.answer:
             case "refuse":
-                return _refuse(asked, step.code)
+                code = request.vendor.busy if step.code is None else step.code
+                return request.refuse(Refused(code))
             case "drop":
-                asked.outcome = "dropped"
-                return _reset(request)
+                request.end("dropped")
+                return _hang_up(http)
             case "rubbish":
-                asked.outcome = "rubbish"
+                request.end("rubbish")
                 return web.Response(body=b"<html>\xff\x00 it works!", content_type="text/html")
             case "status":
-                asked.outcome, asked.code = "status", step.status
+                request.end("status", step.status)
                 return web.Response(text="upstream error", status=step.status)
-        answer = self._accept(form, asked)
-        if step.answer == "drop_after_accept" and asked.outcome == "accepted":
-            asked.outcome = "dropped_after_accept"
-            return _reset(request)
+        answer = self._accept(request)
+        if step.answer == "drop_after_accept" and request.asked[0].outcome == "accepted":
+            request.end("dropped_after_accept")
+            return _hang_up(http)
         return answer
 
-    def _accept(self, form: dict[str, str], asked: Asked) -> web.Response:
-        now = _now()
-        try:
-            submission = yunpian.parse(form, self._apikey)
-            self._respect_caps(submission.to, now)
-        except yunpian.Refused as refusal:
-            return _refuse(asked, refusal.code, refusal.detail)
-        self._last_sid += 1
-        self._phones.deliver(Received(submission.to, submission.text, "yunpian", now))
-        if submission.callback_url and self._push is not None:
-            self._push.add(submission.callback_url, yunpian.report(submission, self._last_sid, now))
-        asked.outcome, asked.code = "accepted", 0
-        return _json(yunpian.accepted(submission, self._last_sid))
+    def _accept(self, request: Request) -> web.Response:
+        if isinstance(request.taken, Refused):
+            return request.refuse(request.taken)
+        sent = [self._sent(request, submission) for submission in request.taken]
+        if len(sent) == 1 and sent[0].refusal is not None:
+            return request.refuse(sent[0].refusal)
+        for asked, one in zip(request.asked, sent, strict=True):
+            if one.refusal is None:
+                self._deliver(request, one)
+                asked.outcome, asked.message_id = "accepted", one.message_id
+            else:
+                asked.outcome, asked.code = "refused", one.refusal.code
+        return as_response(request.vendor.accepted(request.call, sent))
 
-    def _respect_caps(self, number: str, now: float) -> None:
-        """Raises Refused."""
-        caps = self._faults.caps
-        if caps is None:
+    def _sent(self, request: Request, submission: Submission) -> Sent:
+        self._serial += 1
+        refusal = self._over_the_caps(request, submission.to)
+        return Sent(submission, request.vendor.message_id(submission, self._serial), refusal)
+
+    def _deliver(self, request: Request, sent: Sent) -> None:
+        submission, provider = sent.submission, request.provider
+        self._phones.deliver(Received(submission.to, submission.text, provider, now()))
+        console = self._faults.of(provider, "receipts_url")
+        url = console if submission.receipts is None else submission.receipts
+        if not url or self._pushes is None:
             return
-        ages = [now - message.received_at for message in self._phones.inbox(number)]
-        if ages and ages[-1] < caps.interval:
-            raise yunpian.Refused(yunpian.INTERVAL_CAP)
-        if sum(age < _HOUR for age in ages) >= caps.hourly:
-            raise yunpian.Refused(yunpian.HOURLY_CAP)
+        delay: float = self._faults.of(provider, "receipt_delay")
+        for nth, state in enumerate(self._faults.of(provider, "receipts"), start=1):
+            place = Place(provider, url, nth * delay)
+            self._pushes.add(request.vendor, place, Report(submission, sent.message_id, state))
 
-    async def _account(self, request: web.Request) -> web.Response:
-        try:
-            return _json(yunpian.account(await _form(request), self._apikey))
-        except yunpian.Refused as refusal:
-            return _json(yunpian.refused(refusal.code, refusal.detail), status=400)
+    def _over_the_caps(self, request: Request, number: str) -> Refused | None:
+        caps: Caps | None = self._faults.of(request.provider, "caps")
+        if caps is None or request.vendor.caps is None:
+            return None
+        too_soon, too_many = request.vendor.caps
+        ages = [now() - message.received_at for message in self._phones.inbox(number)]
+        if ages and ages[-1] < caps.interval:
+            return Refused(too_soon)
+        return Refused(too_many) if sum(age < _HOUR for age in ages) >= caps.hourly else None
 
     async def _inbox(self, request: web.Request) -> web.Response:
         asked_for = request.query.get("to")
         if asked_for is None:
             return _json(list(self._phones.newest(_MOST_SHOWN)))
-        # Lenient, other than the API: a person who types + into a browser's address line sends a space.
-        number = yunpian.e164(asked_for) or f"+{asked_for.strip().removeprefix('+')}"
-        return _json(list(self._phones.inbox(number)))
+        return _json(list(self._phones.inbox(_meant(asked_for))))
 
     async def _count(self, _: web.Request) -> web.Response:
         return _json(self._phones.count())
@@ -152,48 +185,39 @@ class Gateway:
         return web.Response(status=204)
 
     async def _control(self, _: web.Request) -> web.Response:
-        faults = self._faults
-        return _json(
-            {
-                "latency": faults.latency,
-                "fail": faults.fail,
-                "script": list(faults.script),
-                "caps": faults.caps,
-                "open": self._open,
-                "most_open": self._most_open,
-            }
-        )
+        return _json({**self._faults.told(), "open": self._open, "most_open": self._most_open})
 
     async def _change(self, request: web.Request) -> web.Response:
         try:
-            self._faults.change(msgspec.json.decode(await request.read(), type=Change))
+            change = msgspec.json.decode(await request.read(), type=Change)
         except msgspec.DecodeError as error:
             return _json({"error": str(error)}, status=400)
+        if isinstance(change.provider, str) and change.provider not in self._vendors:
+            return _json({"error": f"there is no account at {change.provider}"}, status=400)
+        self._faults.change(change)
         return await self._control(request)
 
-    async def _requests(self, _: web.Request) -> web.Response:
-        return _json(list(self._asked))
+    async def _reset(self, _: web.Request) -> web.Response:
+        self._faults.reset()
+        return web.Response(status=204)
+
+    async def _all_asked(self, request: web.Request) -> web.Response:
+        provider = request.query.get("provider")
+        return _json([asked for asked in self._asked if provider in {None, asked.provider}])
 
 
-def _now() -> float:
-    return time.time()  # noqa: TID251 (the gateway is another system, with a clock of its own)
-
-
-async def _form(request: web.Request) -> dict[str, str]:
-    # aiohttp's own form parser costs a multiple of this.
-    return dict(parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True))
+def _meant(typed: str) -> str:
+    """Lenient, other than the vendors: a person who types + into a browser's address line sends a space."""
+    digits = typed.strip().removeprefix("+")
+    bare_chinese = typed == digits and len(digits) == _CHINESE_DIGITS and digits.startswith("1")
+    return f"+86{digits}" if bare_chinese else f"+{digits}"
 
 
 def _json(content: Any, *, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(content), status=status, content_type="application/json")
 
 
-def _refuse(asked: Asked, code: int, detail: str = "") -> web.Response:
-    asked.outcome, asked.code = "refused", code
-    return _json(yunpian.refused(code, detail), status=400)
-
-
-def _reset(request: web.Request) -> web.Response:
+def _hang_up(request: web.Request) -> web.Response:
     """Resets the connection. aiohttp finds nobody to give the response to, and leaves it at that."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")

@@ -16,11 +16,12 @@ from aiohttp import web
 
 from infra.local.gateway import GatewayProcess
 from infra.local.phones import Phones, Received
-from infra.local.status_push import is_loopback
-from infra.local.yunpian import segments
+from infra.local.pushes import is_loopback
+from infra.local.vendors.yunpian import segments
 from tests.eventually import Eventually
 
 APIKEY = "0" * 32
+ACCOUNTS = {"yunpian": {"apikey": APIKEY}}
 GERMAN = "+4915112345678"
 CHINESE = "13800000000"
 TEXT = "【Salvo】123456"
@@ -35,7 +36,7 @@ class Sender:
 
     async def send(self, mobile: str = GERMAN, text: str = TEXT, **more: str) -> tuple[int, dict[str, Any]]:
         form = {"apikey": APIKEY, "mobile": mobile, "text": text, **more}
-        async with self.http.post(f"{self.url}/v2/sms/single_send.json", data=form) as answer:
+        async with self.http.post(f"{self.url}/yunpian/v2/sms/single_send.json", data=form) as answer:
             return answer.status, await answer.json()
 
     async def code(self, mobile: str = GERMAN, text: str = TEXT, **more: str) -> int:
@@ -51,6 +52,10 @@ class Sender:
         async with self.http.put(f"{self.url}/control", json=settings) as answer:
             return answer.status
 
+    async def reset(self) -> None:
+        async with self.http.delete(f"{self.url}/control") as answer:
+            assert answer.status == 204
+
     async def clear(self) -> None:
         async with self.http.delete(f"{self.url}/inbox") as answer:
             assert answer.status == 204
@@ -64,7 +69,7 @@ async def gateway(**options: Any) -> AsyncIterator[Sender]:
     # Without a limit and without reuse: each fault hits one request only.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with (
-        GatewayProcess.start(apikey=APIKEY, **options) as process,
+        GatewayProcess.start(ACCOUNTS, **options) as process,
         aiohttp.ClientSession(connector=connector) as http,
     ):
         yield Sender(process.url, http)
@@ -72,20 +77,20 @@ async def gateway(**options: Any) -> AsyncIterator[Sender]:
 
 @pytest.fixture(scope="module")
 async def shared() -> AsyncIterator[Sender]:
-    async with gateway(status_push_delay=0.05) as started:
+    async with gateway(receipt_delay=0.05) as started:
         yield started
 
 
 @pytest.fixture
 async def sender(shared: Sender) -> Sender:
     """As if it had just started."""
-    await shared.control(latency=0, fail=0, script=[], caps=None)
+    await shared.reset()
     await shared.clear()
     return shared
 
 
 async def test_it_stops_and_leaves_no_process(running: Callable[[int], bool]) -> None:
-    async with GatewayProcess.start(apikey=APIKEY, latency=60) as process, aiohttp.ClientSession() as http:
+    async with GatewayProcess.start(ACCOUNTS, latency=60) as process, aiohttp.ClientSession() as http:
         held_open = asyncio.create_task(Sender(process.url, http).send())
         await asyncio.sleep(0.1)
         assert running(process.child.pid)
@@ -137,7 +142,7 @@ def test_long_texts_cost_several_messages(length: int, count: int) -> None:
 
 
 async def test_the_account_is_told_to_whoever_has_its_key_and_nothing_is_sent(sender: Sender) -> None:
-    async with sender.http.post(f"{sender.url}/v2/user/get.json", data={"apikey": APIKEY}) as answer:
+    async with sender.http.post(f"{sender.url}/yunpian/v2/user/get.json", data={"apikey": APIKEY}) as answer:
         account = await answer.json()
 
     assert (answer.status, account["balance"], "code" in account) == (200, 1000, False)
@@ -145,7 +150,7 @@ async def test_the_account_is_told_to_whoever_has_its_key_and_nothing_is_sent(se
 
 
 async def test_the_account_is_refused_to_another_key(sender: Sender) -> None:
-    async with sender.http.post(f"{sender.url}/v2/user/get.json", data={"apikey": "1" * 32}) as answer:
+    async with sender.http.post(f"{sender.url}/yunpian/v2/user/get.json", data={"apikey": "1" * 32}) as answer:
         refusal = await answer.json()
 
     assert (answer.status, refusal["code"]) == (400, -1)
@@ -203,8 +208,9 @@ async def test_what_was_asked_is_remembered_without_the_key(sender: Sender) -> N
     await sender.send("bad", uid="ref-2")
 
     first, second = asked = await sender.get("/control/requests.json")
-    assert (first["mobile"], first["uid"], first["outcome"], first["code"]) == (GERMAN, "ref-1", "accepted", 0)
-    assert (second["mobile"], second["uid"], second["outcome"], second["code"]) == ("bad", "ref-2", "refused", 2)
+    assert (first["to"], first["reference"], first["outcome"], first["code"]) == (GERMAN, "ref-1", "accepted", None)
+    assert (second["to"], second["reference"], second["outcome"], second["code"]) == ("", None, "refused", 2)
+    assert (first["provider"], first["request"] + 1) == ("yunpian", second["request"])
     assert APIKEY not in json.dumps(asked)
 
 
@@ -236,7 +242,7 @@ async def test_a_request_dropped_after_it_was_accepted_is_delivered(sender: Send
 
 async def test_rubbish_and_foreign_statuses_are_no_json(sender: Sender) -> None:
     await sender.control(script=[{"answer": "rubbish"}, {"answer": "status", "status": 502}])
-    url, form = f"{sender.url}/v2/sms/single_send.json", {"apikey": APIKEY, "mobile": GERMAN, "text": TEXT}
+    url, form = f"{sender.url}/yunpian/v2/sms/single_send.json", {"apikey": APIKEY, "mobile": GERMAN, "text": TEXT}
 
     for status in (200, 502):
         async with sender.http.post(url, data=form) as answer:
@@ -317,7 +323,7 @@ async def test_the_caps_for_a_number_are_off_until_they_are_wanted(sender: Sende
 
 
 async def test_an_idle_connection_is_closed_after_the_keep_alive() -> None:
-    async with GatewayProcess.start(apikey=APIKEY, keep_alive=1) as process:
+    async with GatewayProcess.start(ACCOUNTS, keep_alive=1) as process:
         host, port = process.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(b"GET /control HTTP/1.1\r\nHost: gateway\r\n\r\n")
