@@ -25,7 +25,7 @@ ENV_FILE = ROOT / "env.json"
 HOST = "host.docker.internal"
 """The host, as containers call it. On Linux they know the name because samconfig.toml gives it to them."""
 
-_SERVICES = ("AWS_ENDPOINT_URL", "YUNPIAN_URL")
+_SERVICES = ("AWS_ENDPOINT_URL", "PROVIDERS_URL")
 """What functions connect to. A queue's URL is only its name to them; RECEIPTS_URL is for the gateway, on the host."""
 _LOOPBACK = "127.0.0.1"
 _ANSWERS_WITHIN = 10.0

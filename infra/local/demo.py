@@ -8,26 +8,30 @@ import json
 import secrets
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from functions.domain.identity import number_key, parse_id
+from functions.domain.keys import Keyring
+from functions.providers.catalog import PROVIDERS
+from functions.runtime import wall_clock
+from functions.stores.secrets_manager import CachedSecret, SecretKeys
 from infra.environments import say
 from infra.local.embedded_aws import Resources, aws_client
 from infra.local.event_source import MOST_RECORDS, EventSource
 from infra.local.execution_environment import Function, FunctionError
+from infra.local.fates import Fate, Result, show
 from infra.local.system import Base, start_base
+from infra.local.trial_routes import write_services
 from infra.local.up import add_gateway_arguments
 
-_ROWS = 20
+_SERVICE = "default"
 _SENDER_TIMEOUT = 120.0
 """Seconds. Longer than the template's 15, so that one invocation takes a batch of any size."""
 _VISIBILITY_TIMEOUT = 150
@@ -36,69 +40,66 @@ _IN_A_CALL = 10
 _LOOK_EVERY = 0.25
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What became of one number."""
-
-    number: str
-    outcome: str
-    received: int
-    """Messages on the phone."""
-    message_id: str = "-"
-    milliseconds: int = 0
-    verification: str = "-"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    fates: list[Fate]
-    seconds: float
-    expiries: Counter[int]
-    """Codes stored in the table, by the second in which they expire."""
-
-    @property
-    def twice(self) -> list[Fate]:
-        return [fate for fate in self.fates if fate.received > 1]
-
-    @property
-    def lost(self) -> list[Fate]:
-        """Not on the phone, and nothing in the log says why."""
-        return [fate for fate in self.fates if not fate.received and fate.outcome in {"-", "accepted"}]
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codes", type=_codes, default=100, metavar="N", help="how many to send (100)")
+    parser.add_argument(
+        "--provider",
+        type=_providers,
+        default=[],
+        metavar="NAMES",
+        help="by whom, in the order in which they are asked: one name, or several such as twilio,vonage (yunpian)",
+    )
+    parser.add_argument(
+        "--down",
+        type=_providers,
+        default=[],
+        metavar="NAMES",
+        help="which of them refuse everything: the next one takes over then",
+    )
     add_gateway_arguments(parser, latency=1.0)
+    parser.epilog = f"There are {', '.join(sorted(PROVIDERS))}."
 
 
 def main(arguments: argparse.Namespace) -> int:
     try:
-        result = asyncio.run(_run(arguments.codes, arguments.latency, arguments.fail))  # noqa: TID251 - no function
+        result = asyncio.run(_run(arguments))  # noqa: TID251 - this is no function
     except FunctionError as error:
         say(f"the sender does not start: {error}")
         return 1
-    _show(result, Console(width=max(Console().width, 120)))
+    show(result)
     return 1 if result.lost or result.twice else 0
 
 
-async def _run(codes: int, latency: float, fail: float) -> Result:
-    say("starting the embedded AWS and the gateway")
-    numbers = _numbers(codes)
+async def _run(arguments: argparse.Namespace) -> Result:
+    say("starting the embedded AWS and the gateways")
+    numbers = _numbers(arguments.codes)
     with tempfile.TemporaryDirectory(prefix="salvo-demo-") as folder:
-        log = Path(folder) / "sender.log"
-        async with start_base(latency=latency, fail=fail, visibility_timeout=_VISIBILITY_TIMEOUT) as base:
+        log, services = Path(folder) / "sender.log", _services(arguments.provider, Path(folder))
+        async with start_base(
+            latency=arguments.latency, fail=arguments.fail, visibility_timeout=_VISIBILITY_TIMEOUT
+        ) as base:
+            for provider in arguments.down:
+                await base.gateway.change(provider=provider, always={"answer": "refuse"})
             async with Function(
                 "functions.handlers.sender.handler",
-                base.environment(),
+                base.environment(services=services),
                 timeout=_SENDER_TIMEOUT,
                 name="sender",
                 log=log,
             ) as sender:
                 await sender.warm()
                 await _enqueue(base.resources, numbers)
-                seconds = await _send_all(base, sender, codes)
+                seconds = await _send_all(base, sender, arguments.codes)
             fates = await _fates(base, numbers, log)
             return Result(fates=fates, seconds=seconds, expiries=await _expiries(base.resources))
+
+
+def _services(providers: Sequence[str], folder: Path) -> Path | None:
+    """None for what is shipped."""
+    if not providers:
+        return None
+    write_services(folder / "services.toml", providers)
+    return folder / "services.toml"
 
 
 def _numbers(count: int) -> list[str]:
@@ -159,15 +160,23 @@ async def _dead_letters(sqs: Any, resources: Resources) -> int:
 
 
 async def _fates(base: Base, numbers: list[str], log: Path) -> list[Fate]:
-    """Brings together the functions' log, what the gateway was asked, and what the phones have received."""
+    """Brings together what the phones have received, and the sends in the function's log, which name no number."""
+    keys = await _keyring(base.resources)
     async with aiohttp.ClientSession() as http:
-        async with http.get(f"{base.gateway.url}/control/requests.json") as answer:
-            asked = await answer.json()
         counts = await asyncio.gather(*(_messages(http, base.gateway.url, number) for number in numbers))
-    received = dict(zip(numbers, counts, strict=True))
-    sends = {line["verification"]: line for line in _lines(log) if line.get("message") == "send"}
-    owners = {_e164(request["mobile"]): request["uid"].partition(".")[0] for request in asked}
-    return [_fate(number, received[number], sends.get(owners.get(number, "")), owners) for number in numbers]
+    sends: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in _lines(log):
+        if line.get("message") == "send":
+            sends[parse_id(line["verification"]).key].append(line)
+    return [
+        _fate(number, received, sends[number_key(keys, _SERVICE, number)])
+        for number, received in zip(numbers, counts, strict=True)
+    ]
+
+
+async def _keyring(resources: Resources) -> Keyring:
+    async with aws_client("secretsmanager", resources.endpoint) as client:
+        return await SecretKeys(CachedSecret(client, resources.keys_secret, wall_clock)).keyring()
 
 
 async def _messages(http: aiohttp.ClientSession, gateway: str, number: str) -> int:
@@ -175,16 +184,18 @@ async def _messages(http: aiohttp.ClientSession, gateway: str, number: str) -> i
         return len(await answer.json())
 
 
-def _fate(number: str, received: int, send: Mapping[str, Any] | None, owners: Mapping[str, str]) -> Fate:
-    if send is None:
+def _fate(number: str, received: int, sends: Sequence[Mapping[str, Any]]) -> Fate:
+    if not sends:
         return Fate(number=number, outcome="-", received=received)
+    last = sends[-1]
     return Fate(
         number=number,
-        outcome=send["outcome"],
+        outcome=last["outcome"],
+        provider=last["provider"],
         received=received,
-        message_id=send.get("message_id", "-"),
-        milliseconds=send["milliseconds"],
-        verification=owners[number],
+        message_id=last.get("message_id", "-"),
+        milliseconds=sum(send["milliseconds"] for send in sends),
+        verification=last["verification"],
     )
 
 
@@ -195,52 +206,12 @@ def _lines(log: Path) -> Iterable[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _e164(mobile: str) -> str:
-    return mobile if mobile.startswith("+") else f"+86{mobile}"
-
-
 async def _expiries(resources: Resources) -> Counter[int]:
     expiries: Counter[int] = Counter()
     async with aws_client("dynamodb", resources.endpoint) as dynamodb:
         async for page in dynamodb.get_paginator("scan").paginate(TableName=resources.table, ConsistentRead=True):
-            expiries.update(int(item["expires_at"]["N"]) for item in page["Items"])
+            expiries.update(int(item["expires_at"]["N"]) for item in page["Items"] if "expires_at" in item)
     return expiries
-
-
-def _show(result: Result, console: Console) -> None:
-    table = Table("number", "message id", "latency", "verification", "outcome")
-    for fate in result.fates[:_ROWS]:
-        latency = f"{fate.milliseconds / 1000:.2f} s" if fate.milliseconds else "-"
-        table.add_row(fate.number, fate.message_id, latency, fate.verification, fate.outcome)
-    console.print(table)
-    if len(result.fates) > _ROWS:
-        console.print(f"… and {len(result.fates) - _ROWS} more")
-    for line in _summary(result):
-        console.print(line, highlight=False)
-
-
-def _summary(result: Result) -> Iterable[str]:
-    count = len(result.fates)
-    sent = sum(fate.received > 0 for fate in result.fates)
-    one_by_one = sum(fate.milliseconds for fate in result.fates) / 1000
-    yield f"{sent} of {count} codes sent in {result.seconds:.1f} s: {sent / result.seconds:.0f} a second"
-    yield f"one after the other they would have taken {one_by_one:.0f} s"
-    if result.expiries:
-        first, last = (_clock(second) for second in (min(result.expiries), max(result.expiries)))
-        yield f"{result.expiries.total()} codes are stored in the table and expire from {first} to {last} UTC"
-    for outcome, number in Counter(fate.outcome for fate in result.fates if not fate.received).most_common():
-        yield f"{number} not sent: {_WORDS.get(outcome, outcome)}"
-    yield f"lost: {len(result.lost)}, sent twice: {len(result.twice)}"
-
-
-_WORDS = {
-    "unknown": "the gateway broke off, and nobody knows whether it took them; they are not sent again unasked",
-    "transient": "refused five times, now in the dead-letter queue",
-}
-
-
-def _clock(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%H:%M:%S")
 
 
 def _codes(text: str) -> int:
@@ -248,3 +219,13 @@ def _codes(text: str) -> int:
     if not 1 <= number <= MOST_RECORDS:
         raise argparse.ArgumentTypeError(f"must be from 1 to {MOST_RECORDS}")
     return number
+
+
+def _providers(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in PROVIDERS:
+            raise argparse.ArgumentTypeError(f"{name!r} is no provider; there are {', '.join(sorted(PROVIDERS))}")
+        if names.count(name) > 1:
+            raise argparse.ArgumentTypeError(f"{name} is named twice")
+    return names

@@ -22,7 +22,9 @@ import aiohttp
 from aiobotocore.session import AioSession
 from botocore.config import Config
 
+from functions.domain.sensitive import Sensitive
 from infra.interpreters import aws_python
+from infra.local.accounts import Accounts, for_the_functions, new_accounts
 from infra.local.ports import free_ports
 from infra.local.processes import REPOSITORY, Child, start_module
 from infra.template import read
@@ -81,9 +83,14 @@ class Resources:
     dead_letter_queue_url: str
     keys_secret: str
     callers_secret: str
-    yunpian_secret: str
-    yunpian_apikey: str
-    receipt_token: str
+    provider_secrets: str
+    """What the names of the providers' secrets begin with."""
+    accounts: Accounts
+    """At the providers: what their secrets hold, and what they alone know."""
+
+    def receipt_token(self, provider: str) -> Sensitive:
+        """Signs the addresses that receipts are sent to."""
+        return Sensitive(self.accounts[provider]["receipt_token"])
 
     def environment(self) -> dict[str, str]:
         """The functions' environment variables."""
@@ -95,7 +102,7 @@ class Resources:
             "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
             "KEYS_SECRET": self.keys_secret,
             "CALLERS_SECRET": self.callers_secret,
-            "YUNPIAN_SECRET": self.yunpian_secret,
+            "PROVIDER_SECRETS": self.provider_secrets,
         }
 
 
@@ -139,7 +146,7 @@ async def create_resources(
 ) -> Resources:
     """Table, queues and secrets as our templates have them. `prefix` keeps systems in one embedded AWS apart."""
     storage, messaging = _Template.read(templates / "storage.yaml"), _Template.read(templates / "messaging.yaml")
-    apikey, token = secrets.token_hex(16), secrets.token_urlsafe(32)
+    accounts, provider_secrets = new_accounts(), f"{prefix}-provider-"
     table, queues, names = await asyncio.gather(
         _create_table(endpoint, f"{prefix}-table", storage.properties("Table")),
         _create_queues(endpoint, prefix, messaging, visibility_timeout),
@@ -148,7 +155,7 @@ async def create_resources(
             {
                 f"{prefix}-keys": {"pepper": "k1", "index": "k1", "k1": secrets.token_hex(32)},
                 f"{prefix}-callers": {hashlib.sha256(api_key.encode()).hexdigest(): {"name": "local"}},
-                f"{prefix}-yunpian": {"apikey": apikey, "receipt_token": token},
+                **{provider_secrets + name: held for name, held in for_the_functions(accounts).items()},
             },
         ),
     )
@@ -159,9 +166,8 @@ async def create_resources(
         dead_letter_queue_url=queues[1],
         keys_secret=names[0],
         callers_secret=names[1],
-        yunpian_secret=names[2],
-        yunpian_apikey=apikey,
-        receipt_token=token,
+        provider_secrets=provider_secrets,
+        accounts=accounts,
     )
 
 

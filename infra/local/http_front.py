@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import time
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from infra.local.clock import now
 from infra.local.execution_environment import FunctionError
 
 _log = logging.getLogger(__name__)
@@ -84,6 +84,20 @@ def proxied(path: str, upstream: str) -> web.RouteDef:
             return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
 
     return web.get(path, pass_on)
+
+
+def handed_over(path: str, function: Invocable) -> web.RouteDef:
+    """A route that invokes the function with each body that is POSTed, as it is: AWS's events have no address."""
+
+    async def invoke(request: web.Request) -> web.Response:
+        try:
+            await function.invoke(await request.json())
+        except FunctionError as error:
+            _log.warning("%s: %s", path, error)
+            return web.Response(status=500)
+        return web.Response(status=204)
+
+    return web.post(path, invoke)
 
 
 def forwarded(upstream: str, *, host: str) -> web.RouteDef:
@@ -172,7 +186,7 @@ def _headers(request: web.Request) -> dict[str, str]:
     headers = _joined((name.lower(), value) for name, value in request.headers.items())
     headers.pop("cookie", None)
     return headers | {
-        "x-amzn-trace-id": f"Root=1-{int(_now()):08x}-{secrets.token_hex(12)}",
+        "x-amzn-trace-id": f"Root=1-{int(now()):08x}-{secrets.token_hex(12)}",
         "x-forwarded-for": request.remote or _HOST,
         "x-forwarded-port": str(request.url.port),
         "x-forwarded-proto": request.scheme,
@@ -188,7 +202,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _request_context(request: web.Request) -> dict[str, Any]:
-    now = _now()
+    moment = now()
     return {
         "accountId": _ACCOUNT,
         "apiId": _API_ID,
@@ -204,8 +218,8 @@ def _request_context(request: web.Request) -> dict[str, Any]:
         "requestId": secrets.token_urlsafe(11) + "=",
         "routeKey": "$default",
         "stage": "$default",
-        "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-        "timeEpoch": int(now * 1000),
+        "time": datetime.fromtimestamp(moment, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "timeEpoch": int(moment * 1000),
     }
 
 
@@ -253,7 +267,3 @@ def _one_line(value: Any) -> str:
 def _message(status: int, text: str) -> web.Response:
     """API Gateway's own answers."""
     return web.json_response({"message": text}, status=status)
-
-
-def _now() -> float:
-    return time.time()  # noqa: TID251 (API Gateway has a clock of its own)

@@ -11,12 +11,13 @@ LOCAL_KEY = "local"
 """The API key of the local system."""
 
 
-def announce(*, url: str, aws_endpoint: str, table: str, queue_url: str, **more: str) -> None:
-    """`url` is that of the API and of the phones' inbox."""
+def announce(*, url: str, simulator: str, aws_endpoint: str, table: str, queue_url: str, **more: str) -> None:
+    """`url` is that of the API and of the phones' inbox, `simulator` that of the vendors and their controls."""
     ready = {
         "api": url,
         "inbox": f"{url}/inbox.json",
         "key": LOCAL_KEY,
+        "simulator": simulator,
         "aws_endpoint": aws_endpoint,
         "table": table,
         "queue_url": queue_url,

@@ -10,17 +10,16 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import secrets
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from infra import artifact, sam
 from infra.interpreters import stack_python
+from infra.local.accounts import Accounts, for_the_functions, new_accounts
 from infra.local.embedded_aws import EmbeddedAws, aws_client, aws_environment
 from infra.local.gateway import GatewayProcess
 from infra.local.http_front import forwarded, proxied, serve
@@ -83,13 +82,13 @@ async def start_stack(*, port: int, latency: float, fail: float, api_key: str) -
     interpreter = await asyncio.to_thread(stack_python)
     # With AUTH on, each function may do what its role says, and we who have these keys may do everything.
     settings = {"AUTH": "true", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-    apikey = secrets.token_hex(16)
+    accounts = new_accounts()
     async with (
         EmbeddedAws.start(python=interpreter, settings=settings) as aws,
-        GatewayProcess.start(apikey=apikey, latency=latency, fail=fail) as gateway,
+        GatewayProcess.start(accounts, latency=latency, fail=fail) as gateway,
     ):
         stack = await deploy(aws.endpoint, _parameters(gateway, f"http://{_HOST}:{port}"))
-        await _fill_secrets(stack, api_key=api_key, apikey=apikey)
+        await _fill_secrets(stack, api_key=api_key, accounts=accounts)
         around = [proxied("/inbox.json", gateway.url), forwarded(aws.endpoint, host=stack.api_host)]
         async with serve({}, port=port, mounted=around) as url:
             await _warm(url)
@@ -162,20 +161,14 @@ def _parameters(gateway: GatewayProcess, url: str) -> dict[str, str]:
     return {"YunpianUrl": gateway.url, "ReceiptsUrl": url.replace("http://", "https://", 1)}
 
 
-async def _fill_secrets(stack: Stack, *, api_key: str, apikey: str) -> None:
-    """What is the owner's to fill in: who may call, and the gateway's key.
-
-    The receipts' token is made anew, for this CloudFormation puts characters into it that ours are asked to leave out.
-    """
+async def _fill_secrets(stack: Stack, *, api_key: str, accounts: Accounts) -> None:
+    """What is the owner's to do: to say who may call, and what the providers know us by."""
     callers = {hashlib.sha256(api_key.encode()).hexdigest(): {"name": "local"}}
-    yunpian = {"apikey": apikey, "receipt_token": secrets.token_urlsafe(32)}
     async with aws_client("secretsmanager", stack.endpoint) as client:
-        for output, content in (("CallersSecretName", callers), ("YunpianSecretName", yunpian)):
-            await _put(client, stack.outputs[output], content)
-
-
-async def _put(secretsmanager: Any, name: str, content: Mapping[str, Any]) -> None:
-    await secretsmanager.put_secret_value(SecretId=name, SecretString=json.dumps(content))
+        name = stack.outputs["CallersSecretName"]
+        await client.put_secret_value(SecretId=name, SecretString=json.dumps(callers))
+        for provider, held in for_the_functions(accounts).items():
+            await client.create_secret(Name=f"{stack.name}-provider-{provider}", SecretString=json.dumps(held))
 
 
 async def _warm(url: str) -> None:

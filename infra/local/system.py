@@ -1,4 +1,4 @@
-"""The whole system on this machine: embedded AWS, simulated gateway, real handlers in processes of their own."""
+"""The whole system on this machine: embedded AWS, simulated gateways, real handlers in processes of their own."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from functions.domain.receipt_token import account_token
 from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
 from infra.local.event_source import EventSource
 from infra.local.execution_environment import Function
 from infra.local.gateway import GatewayProcess
-from infra.local.http_front import proxied, serve
+from infra.local.http_front import handed_over, proxied, serve
 from infra.local.ports import bindable
 
-API_TIMEOUT = 15.0
+API_TIMEOUT = 20.0
 SENDER_TIMEOUT = 15.0
+RECEIPTS_TIMEOUT = 15.0
 """Seconds, as in template.yaml."""
 VISIBILITY_TIMEOUT = 90
 """Seconds, as in infra/messaging.yaml."""
 
 _ENVIRONMENTS = 10
 """Of one function, at most."""
+_SET_IN_THE_CONSOLE = ("aliyun", "tencent", "vonage")
+"""Vendors that push to one address, which is set in their console; Vonage too, where ours is too long for a message."""
+_AWS_EVENTS = "/aws-events"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,20 +37,28 @@ class Base:
     resources: Resources
     gateway: GatewayProcess
 
-    def environment(self, receipts_url: str = "") -> dict[str, str]:
-        return {**self.resources.environment(), "YUNPIAN_URL": self.gateway.url, "RECEIPTS_URL": receipts_url}
+    def environment(self, *, receipts_url: str = "", services: Path | None = None) -> dict[str, str]:
+        """The functions'. `services` is a file instead of the one that is shipped with them."""
+        named = {} if services is None else {"SERVICES_FILE": str(services)}
+        return {**self.resources.environment(), **self.gateway.environment(), "RECEIPTS_URL": receipts_url, **named}
+
+    async def fill_in_consoles(self, receipts_url: str) -> None:
+        """What is done by hand at the vendors: where they push what comes with no address of its own."""
+        for provider in _SET_IN_THE_CONSOLE:
+            token = account_token(self.resources.receipt_token(provider), provider)
+            address = f"{receipts_url}/v1/receipts/{provider}/{token}"
+            await self.gateway.change(provider=provider, receipts_url=address)
+        await self.gateway.change(provider="aws_sms", receipts_url=receipts_url + _AWS_EVENTS)
 
 
 @contextlib.asynccontextmanager
 async def start_base(
     *, latency: float, fail: float, visibility_timeout: int = VISIBILITY_TIMEOUT, log: Path | None = None
 ) -> AsyncIterator[Base]:
-    """AWS and gateway, until the block is left. `latency` in seconds, `fail` the share of sends that go wrong."""
+    """AWS and gateways, until the block is left. `latency` in seconds, `fail` the share of sends that go wrong."""
     async with EmbeddedAws.start() as aws:
         resources = await create_resources(aws.endpoint, visibility_timeout=visibility_timeout)
-        async with GatewayProcess.start(
-            apikey=resources.yunpian_apikey, latency=latency, fail=fail, log=log
-        ) as gateway:
+        async with GatewayProcess.start(resources.accounts, latency=latency, fail=fail, log=log) as gateway:
             yield Base(resources=resources, gateway=gateway)
 
 
@@ -54,6 +67,12 @@ class System:
     base: Base
     url: str
     """Of the API, the receipts and the phones' inbox."""
+    services: Path | None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The functions'."""
+        return self.base.environment(receipts_url=self.url, services=self.services)
 
 
 @contextlib.asynccontextmanager
@@ -64,20 +83,20 @@ async def start_system(
     port = bindable(port)
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(start_base(latency=latency, fail=fail))
-        environment = base.environment(receipts_url=f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}"
+        environment = base.environment(receipts_url=url, services=services)
         environment["POWERTOOLS_METRICS_DISABLED"] = "true"  # they are for CloudWatch; here they come between the lines
-        if services is not None:
-            environment["SERVICES_FILE"] = str(services)
         api = await stack.enter_async_context(_function("api", environment, API_TIMEOUT))
         sender = await stack.enter_async_context(_function("sender", environment, SENDER_TIMEOUT))
-        receipts = await stack.enter_async_context(_function("receipts", environment, API_TIMEOUT))
-        inbox = proxied("/inbox.json", base.gateway.url)
-        url = await stack.enter_async_context(serve({"/": api, "/v1/receipts": receipts}, port=port, mounted=[inbox]))
+        receipts = await stack.enter_async_context(_function("receipts", environment, RECEIPTS_TIMEOUT))
+        around = [proxied("/inbox.json", base.gateway.url), handed_over(_AWS_EVENTS, receipts)]
+        await stack.enter_async_context(serve({"/": api, "/v1/receipts": receipts}, port=port, mounted=around))
+        await base.fill_in_consoles(url)
         await api.warm()
         await stack.enter_async_context(
             EventSource.start(sender, endpoint=base.resources.endpoint, queue_url=base.resources.queue_url)
         )
-        yield System(base=base, url=url)
+        yield System(base=base, url=url, services=services)
 
 
 def _function(name: str, environment: dict[str, str], timeout: float) -> Function:

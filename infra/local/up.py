@@ -83,14 +83,20 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _opened_to_sam(system: System, bridge: str | None) -> AsyncIterator[None]:
-    async with opened_to_containers(system.base.environment(receipts_url=system.url), bridge):
+    async with opened_to_containers(system.environment, bridge):
         say(f"{ENV_FILE.name} is written: sam local runs what ./salvo build made against this system")
         yield
 
 
 def _announce(system: System) -> None:
     resources = system.base.resources
-    announce(url=system.url, aws_endpoint=resources.endpoint, table=resources.table, queue_url=resources.queue_url)
+    announce(
+        url=system.url,
+        simulator=system.base.gateway.url,
+        aws_endpoint=resources.endpoint,
+        table=resources.table,
+        queue_url=resources.queue_url,
+    )
 
 
 def _latency(text: str) -> float:

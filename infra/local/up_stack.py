@@ -77,6 +77,7 @@ def _announce(system: StackSystem) -> None:
     stack = system.stack
     announce(
         url=system.url,
+        simulator=system.gateway.url,
         aws_endpoint=stack.endpoint,
         table=stack.outputs["TableName"],
         queue_url=stack.outputs["QueueUrl"],
