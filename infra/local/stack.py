@@ -67,9 +67,11 @@ class StackSystem:
     url: str
     """Of the API, the receipts and the phones' inbox."""
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        return _parameters(self.gateway, self.url)
+    async def redeploy(self, *, built: Path = BUILT, **parameters: str) -> Stack:
+        """Over what there is, with other code or parameters. Raises DeployFailed."""
+        return await deploy(
+            self.stack.endpoint, {**_parameters(self.url), **parameters}, self.gateway.environment(), built=built
+        )
 
 
 @contextlib.asynccontextmanager
@@ -87,7 +89,7 @@ async def start_stack(*, port: int, latency: float, fail: float, api_key: str) -
         EmbeddedAws.start(python=interpreter, settings=settings) as aws,
         GatewayProcess.start(accounts, latency=latency, fail=fail) as gateway,
     ):
-        stack = await deploy(aws.endpoint, _parameters(gateway, f"http://{_HOST}:{port}"))
+        stack = await deploy(aws.endpoint, _parameters(f"http://{_HOST}:{port}"), gateway.environment())
         await _fill_secrets(stack, api_key=api_key, accounts=accounts)
         around = [proxied("/inbox.json", gateway.url), forwarded(aws.endpoint, host=stack.api_host)]
         async with serve({}, port=port, mounted=around) as url:
@@ -95,10 +97,20 @@ async def start_stack(*, port: int, latency: float, fail: float, api_key: str) -
             yield StackSystem(stack=stack, gateway=gateway, url=url)
 
 
-async def deploy(endpoint: str, parameters: Mapping[str, str], *, built: Path = BUILT, name: str = NAME) -> Stack:
-    """Deploys what is built, over what there is by that name. Raises DeployFailed and EnvironmentUnavailable."""
+async def deploy(
+    endpoint: str,
+    parameters: Mapping[str, str],
+    variables: Mapping[str, str],
+    *,
+    built: Path = BUILT,
+    name: str = NAME,
+) -> Stack:
+    """Deploys what is built, over what there is by that name. Raises DeployFailed and EnvironmentUnavailable.
+
+    `variables` of the functions' environment are those that lead them to this machine.
+    """
     with tempfile.TemporaryDirectory(prefix="salvo-deploy-") as folder:
-        template = write_deployable(built, Path(folder))
+        template = write_deployable(built, Path(folder), variables)
         await _sam_deploy(endpoint, template, parameters, name)
     resources = await resources_of(endpoint, name)
     await close_gaps(endpoint, resources)
@@ -156,9 +168,9 @@ def _sam_environment(endpoint: str, folder: Path) -> dict[str, str]:
     }
 
 
-def _parameters(gateway: GatewayProcess, url: str) -> dict[str, str]:
-    # The template asks for https; the simulated gateway knows that nothing on this machine has a certificate.
-    return {"YunpianUrl": gateway.url, "ReceiptsUrl": url.replace("http://", "https://", 1)}
+def _parameters(url: str) -> dict[str, str]:
+    # The template asks for https; the simulated vendors know that nothing on this machine has a certificate.
+    return {"ReceiptsUrl": url.replace("http://", "https://", 1)}
 
 
 async def _fill_secrets(stack: Stack, *, api_key: str, accounts: Accounts) -> None:

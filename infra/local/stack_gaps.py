@@ -40,12 +40,15 @@ class Resource:
     properties: Mapping[str, Any]
 
 
-def write_deployable(template: Path, folder: Path) -> Path:
+def write_deployable(template: Path, folder: Path, variables: Mapping[str, str] | None = None) -> Path:
     """Writes the built template and those nested in it into the folder, as far as this CloudFormation understands them.
 
-    The code stays where it was built.
+    The code stays where it was built. `variables` are of the functions' environment: such as the template names, and
+    leaves without a value on AWS.
     """
     document = _with_arns_of_secrets(read(template))
+    if variables:
+        document["Globals"]["Function"]["Environment"]["Variables"] |= variables
     for name, resource in document["Resources"].items():
         _adapt(resource["Type"], resource.get("Properties", {}), template.parent, folder / name)
     written = folder / "template.json"

@@ -67,12 +67,6 @@ class System:
     base: Base
     url: str
     """Of the API, the receipts and the phones' inbox."""
-    services: Path | None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The functions'."""
-        return self.base.environment(receipts_url=self.url, services=self.services)
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +90,7 @@ async def start_system(
         await stack.enter_async_context(
             EventSource.start(sender, endpoint=base.resources.endpoint, queue_url=base.resources.queue_url)
         )
-        yield System(base=base, url=url, services=services)
+        yield System(base=base, url=url)
 
 
 def _function(name: str, environment: dict[str, str], timeout: float) -> Function:

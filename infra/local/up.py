@@ -83,7 +83,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def _opened_to_sam(system: System, bridge: str | None) -> AsyncIterator[None]:
-    async with opened_to_containers(system.environment, bridge):
+    async with opened_to_containers(system.base.environment(receipts_url=system.url), bridge):
         say(f"{ENV_FILE.name} is written: sam local runs what ./salvo build made against this system")
         yield
 

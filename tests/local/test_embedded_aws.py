@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from infra.local.embedded_aws import EmbeddedAws, EmbeddedAwsFailed, aws_client, create_resources
+from functions.providers.catalog import PROVIDERS
+from infra.local.embedded_aws import EmbeddedAws, EmbeddedAwsFailed, Resources, aws_client, create_resources
 from infra.local.processes import REPOSITORY
 from tests.eventually import Eventually
 
@@ -146,15 +147,22 @@ async def test_the_secrets_hold_what_the_functions_look_for(aws: EmbeddedAws, te
     )
 
     async with aws_client("secretsmanager", aws.endpoint) as client:
-        keys, callers, yunpian = [
-            json.loads((await client.get_secret_value(SecretId=name))["SecretString"])
-            for name in (resources.keys_secret, resources.callers_secret, resources.yunpian_secret)
+        names = (resources.keys_secret, resources.callers_secret, f"{resources.provider_secrets}twilio")
+        keys, callers, twilio = [
+            json.loads((await client.get_secret_value(SecretId=name))["SecretString"]) for name in names
         ]
     assert (keys["pepper"], keys["index"]) == ("k1", "k1")
     assert len(keys["k1"]) >= 64
     assert callers == {hashlib.sha256(b"a key").hexdigest(): {"name": "local"}}
-    assert yunpian == {"apikey": resources.yunpian_apikey, "receipt_token": resources.receipt_token}
-    assert len(bytes.fromhex(resources.yunpian_apikey)) == 16
+    assert twilio == resources.accounts["twilio"]
+    assert twilio.keys() == {"account_sid", "auth_token", "receipt_token"}
+
+
+async def test_each_provider_that_wants_a_key_has_a_secret_of_its_own(resources: Resources, aws: EmbeddedAws) -> None:
+    async with aws_client("secretsmanager", aws.endpoint) as client:
+        for provider in {entry.secret for entry in PROVIDERS.values() if entry.secret is not None}:
+            found = await client.get_secret_value(SecretId=f"{resources.provider_secrets}{provider}")
+            assert "private_key" not in json.loads(found["SecretString"])
 
 
 async def test_the_environment_names_everything(aws: EmbeddedAws, templates: Path) -> None:

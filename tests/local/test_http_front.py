@@ -236,11 +236,11 @@ async def test_requests_at_once_are_invocations_at_once(tmp_path: Path) -> None:
 
 async def test_the_phones_inbox_can_be_mounted() -> None:
     async with (
-        GatewayProcess.start(apikey="k") as gateway,
+        GatewayProcess.start({"yunpian": {"apikey": "k"}}) as gateway,
         front({"/": "echo"}, mounted=[proxied("/inbox.json", gateway.url)]) as client,
     ):
         form = {"apikey": "k", "mobile": "+4915112345678", "text": "hello"}
-        async with client.http.post(f"{gateway.url}/v2/sms/single_send.json", data=form):
+        async with client.http.post(f"{gateway.url}/yunpian/v2/sms/single_send.json", data=form):
             pass
 
         async with client.http.get(f"{client.url}/inbox.json", params={"to": "+4915112345678"}) as answer:

@@ -15,7 +15,7 @@ import pytest
 
 from infra import template
 from infra.local.embedded_aws import aws_client
-from infra.local.stack import DeployFailed, StackSystem, deploy, start_stack
+from infra.local.stack import DeployFailed, StackSystem, start_stack
 from tests.eventually import Eventually
 from tests.harness import fresh_number
 from tests.lambda_events import ALL_DONE, sqs_event
@@ -279,7 +279,7 @@ async def test_a_deployment_of_the_same_again_changes_nothing(deployed: Deployed
     stack, version = deployed.system.stack, await _live_version(deployed)
     verification = await deployed.start(fresh_number().e164)
 
-    again = await deploy(stack.endpoint, deployed.system.parameters)
+    again = await deployed.system.redeploy()
 
     assert (again.outputs, again.resources.keys()) == (stack.outputs, stack.resources.keys())
     assert await _live_version(deployed) == version
@@ -288,10 +288,8 @@ async def test_a_deployment_of_the_same_again_changes_nothing(deployed: Deployed
 
 
 async def test_a_deployment_that_is_refused_says_why_and_changes_nothing(deployed: Deployed) -> None:
-    parameters = {**deployed.system.parameters, "ReceiptsUrl": "http://example.com"}
-
     with pytest.raises(DeployFailed, match="ReceiptsUrl' starts with https://"):
-        await deploy(deployed.system.stack.endpoint, parameters)
+        await deployed.system.redeploy(ReceiptsUrl="http://example.com")
 
     await deployed.start(fresh_number().e164)
 
@@ -300,12 +298,12 @@ async def test_a_deployment_that_is_refused_says_why_and_changes_nothing(deploye
 async def test_new_code_and_parameters_take_effect_and_a_rollback_takes_them_back(
     deployed: Deployed, tmp_path: Path, deployable: Path
 ) -> None:
-    stack, old, kept_number = deployed.system.stack, await _live_version(deployed), fresh_number().e164
+    old, kept_number = await _live_version(deployed), fresh_number().e164
     kept = await deployed.start(kept_number)
 
     try:
         built = _with_longer_codes(deployable, tmp_path)
-        await deploy(stack.endpoint, {**deployed.system.parameters, **OTHER}, built=built)
+        await deployed.system.redeploy(built=built, **OTHER)
         assert (await _code_length(deployed), await _settings(deployed)) == (8, ("ERROR", "On"))
 
         [code] = await deployed.codes(kept_number)
@@ -315,7 +313,7 @@ async def test_new_code_and_parameters_take_effect_and_a_rollback_takes_them_bac
             await functions.update_alias(FunctionName=deployed.named("ApiFunction"), Name=ALIAS, FunctionVersion=old)
         assert (await _code_length(deployed), await _settings(deployed)) == (6, ("INFO", "Off"))
     finally:  # a parameter that is not named keeps its value
-        await deploy(stack.endpoint, {**deployed.system.parameters, **DEFAULTS})
+        await deployed.system.redeploy(**DEFAULTS)
     assert (await _code_length(deployed), await _settings(deployed)) == (6, ("INFO", "Off"))
 
 
