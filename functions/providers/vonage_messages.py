@@ -1,5 +1,8 @@
 """Vonage, Messages API v1: one SMS a call, and the status webhooks, signed with the account's signature secret.
 
+Signs in with the key and its secret. The account's API settings have to name this interface for SMS, and not the older
+one, for webhooks of this shape; only a token signed with RSA would tie a message to an application's own settings.
+
 Sources: Vonage's OpenAPI description (Messages 1.20.0), its guide to signed webhooks, and its Python SDK
 (vonage-messages 1.8.1).
 """
