@@ -28,6 +28,7 @@ RUNBOOKS = {
     "FunctionErrorsAlarm": "function-errors",
     "LatencyAlarm": "latency",
     "ProviderFailuresAlarm": "provider-failures",
+    "ProviderDownAlarm": "provider-down",
     "ConversionDropAlarm": "conversion-drop",
     "ThrottlesAlarm": "throttles",
 }
@@ -101,6 +102,14 @@ def test_a_queues_number_is_an_alarm_above_its_threshold(alarm: str, value: floa
 
     assert properties["Statistic"] == "Maximum"
     assert _breaches(properties, value) is goes_off
+
+
+@pytest.mark.parametrize(("opened", "goes_off"), [(0, False), (1, True), (3, True)])
+def test_one_provider_that_is_found_to_be_down_is_an_alarm(opened: int, *, goes_off: bool) -> None:
+    properties = ALARMS["ProviderDownAlarm"]
+
+    assert (properties["MetricName"], properties["Statistic"]) == ("CircuitOpened", "Sum")
+    assert _breaches(properties, opened) is goes_off
 
 
 @pytest.mark.parametrize("fills_the_void", [True, False])
