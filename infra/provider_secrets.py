@@ -23,8 +23,8 @@ WITH_SECRET = tuple(sorted(name for name, entry in PROVIDERS.items() if entry.se
 OF_AWS = frozenset(PROVIDERS.keys() - set(WITH_SECRET))
 OURS = "receipt_token"
 """The one entry that nobody types: it is made up."""
-TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "yunpian", "yunpian_multi"})
-"""The providers that take no address for receipts with a message, or only from accounts that asked for it."""
+TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "vonage", "yunpian", "yunpian_multi"})
+"""The providers that take no address for receipts with a message, or only a short one, or only where that was asked for."""
 
 
 def secret_name(stack: str, provider: str) -> str:
