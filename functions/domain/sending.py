@@ -1,4 +1,7 @@
-"""The steps of sending: start, resend, claim, give back, settle, receipt. Each takes a record to the next."""
+"""The steps of sending: start, resend, give back, settle, receipt. Each takes a record to the next.
+
+Who has a message in hand meanwhile is told by claims.py.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,13 @@ from dataclasses import dataclass, replace
 
 from functions.domain.code import same_digest
 from functions.domain.delivery import Delivery, DeliveryStatus, Receipt, SendResult, supersedes
-from functions.domain.errors import Conflict, RateLimited
+from functions.domain.errors import RateLimited
 from functions.domain.identity import VerificationId
 from functions.domain.service import REMEMBERED_SENDS, Service
 from functions.domain.verification import DAY, Record, Sent, State, Verification
 
-CLAIM_LEASE = 60
-"""Seconds after which a claimed send belongs to nobody alive: longer than a sender's invocation (15 s), shorter than
-the queue's visibility time-out (90 s). A redelivery comes late enough to tell, an immediate duplicate does not."""
-
 _REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
 """What only a receipt can tell."""
-
-_WITHOUT_GOOD_NEWS = frozenset(
-    {DeliveryStatus.SUBMITTED, DeliveryStatus.UNKNOWN, DeliveryStatus.SENT, DeliveryStatus.FAILED}
-)
-"""Handed over, and not known to have arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,60 +106,6 @@ def next_send_at(record: Record, service: Service, now: int) -> int:
     if resends(record, now) and record.verification.sends >= service.max_sends:
         earliest.append(record.verification.expires_at)
     return max([now, *earliest])
-
-
-def take_from_queue(record: Record, request: str, now: int, provider: str) -> Record:
-    """The sender's claim on a send that waits in the queue. Raises Conflict where it does not wait (any more)."""
-    live = record.verification
-    waits = live.delivery.request == request and live.delivery.status is DeliveryStatus.QUEUED
-    if not waits or live.state(now) is not State.PENDING:
-        raise Conflict("this send is claimed already, or its verification is over")
-    taken = replace(live.delivery, status=DeliveryStatus.SUBMITTED, at=now, provider=provider)
-    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=taken))
-
-
-def outcome_is_unknown(delivery: Delivery, now: int) -> bool:
-    """Whether a send was claimed and nobody alive can tell how it went."""
-    if delivery.status is DeliveryStatus.SUBMITTED:
-        return now - delivery.at >= CLAIM_LEASE
-    return delivery.status is DeliveryStatus.UNKNOWN
-
-
-def retry_unknown(record: Record, request: str, now: int, provider: str) -> Record:
-    """The one more send that a service with `on_unknown = "once"` wants. Raises Conflict where that was had."""
-    live = record.verification
-    untold = live.delivery.request == request and outcome_is_unknown(live.delivery, now)
-    if not untold or live.delivery.tries > 1 or live.state(now) is not State.PENDING:
-        raise Conflict("this send is claimed already, or its verification is over")
-    return _hand_over_again(record, now, provider)
-
-
-def awaits_receipt(record: Record, send: int, now: int) -> bool:
-    """Whether this is the latest message, handed over once, and neither its phone nor its person has told of it."""
-    live = record.verification
-    open_still = live.state(now) is State.PENDING and live.delivery.status in _WITHOUT_GOOD_NEWS
-    return open_still and live.delivery.send == send and live.delivery.tries == 1
-
-
-def send_unconfirmed(record: Record, send: int, now: int, provider: str) -> Record:
-    """The one more send of a message that no receipt came for. Raises Conflict where that was had, or is not needed."""
-    if not awaits_receipt(record, send, now):
-        raise Conflict("this message arrived, was sent again, or its verification is over")
-    return _hand_over_again(record, now, provider)
-
-
-def _hand_over_again(record: Record, now: int, provider: str) -> Record:
-    live = record.verification
-    again = replace(
-        live.delivery,
-        status=DeliveryStatus.SUBMITTED,
-        at=now,
-        provider=provider,
-        reason=None,
-        message_id=None,
-        tries=live.delivery.tries + 1,
-    )
-    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=again))
 
 
 def release(record: Record, request: str, now: int, result: SendResult) -> Record | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.claims import awaits_receipt, send_unconfirmed
 from functions.domain.errors import Conflict, InvalidPhoneNumber, Refused
 from functions.domain.identity import number_key, parse_id
 from functions.domain.phone import parse_phone_number
-from functions.domain.sending import awaits_receipt, send_unconfirmed
 from functions.domain.service import Service
 from functions.domain.verification import Record
 from functions.usecases.advance import advance

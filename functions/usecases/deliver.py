@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from functions.domain.claims import pass_on
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResult
-from functions.domain.errors import DeliveryRejected, DeliveryUnavailable, RateLimited
+from functions.domain.errors import Conflict, DeliveryRejected, DeliveryUnavailable, RateLimited
 from functions.domain.identity import reference
 from functions.domain.message import compose
 from functions.domain.routing import Via
-from functions.domain.sending import release, retry_unknown, settle
+from functions.domain.sending import release, settle
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown
 from functions.domain.verification import Record
@@ -60,8 +61,9 @@ class Deliver:
         plan = wish.plan
         result = await self._submit(plan, record, code, wish)
         others = _after(plan, result.provider) if _is_to_be_sent_again(result, record, wish) else ()
-        if others:
-            record = await self._claim_again(record, wish, result, others[0].provider)
+        passed_on = await self._pass_on(record, wish, others[0].provider) if others else None
+        if passed_on is not None:
+            record = passed_on
             result = await self._submit(others, record, code, wish)
         if result.outcome is not Outcome.ACCEPTED:
             return Delivered(await self._write_down(record, wish, result), result)
@@ -120,15 +122,16 @@ class Deliver:
             valid_for=max(live.expires_at - self.clock(), 1),
         )
 
-    async def _claim_again(self, record: Record, wish: Wish, unknown: SendResult, provider: str) -> Record:
-        """Before the second provider is asked: a worker that died after it must not have a third one asked."""
+    async def _pass_on(self, record: Record, wish: Wish, provider: str) -> Record | None:
+        """Before the second provider is asked: a worker that died after it must not have a third one asked.
+
+        None where meanwhile more is known of the first one's message.
+        """
         now = self.clock()
-
-        def step(found: Record) -> Record | None:
-            told = settle(found, wish.request, now, unknown, DeliveryStatus.UNKNOWN)
-            return None if told is None else retry_unknown(told, wish.request, now, provider)
-
-        return await advance(self.store, record, step, now=now)
+        try:
+            return await advance(self.store, record, lambda found: pass_on(found, wish.request, now, provider), now=now)
+        except Conflict:
+            return None
 
     async def _note_taken(self, record: Record, wish: Wish, result: SendResult) -> Record:
         """Writes who took the message where the claim names another, or where its id is needed later.

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.claims import outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.delivery import DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
 from functions.domain.identity import number_key, parse_id, request_digest
 from functions.domain.phone import parse_phone_number
-from functions.domain.sending import outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown, Service
 from functions.domain.verification import Record, State

@@ -32,13 +32,13 @@ async def resources(aws: EmbeddedAws) -> Resources:
 
 @pytest.fixture(scope="module")
 async def gateway(resources: Resources) -> AsyncIterator[Gateway]:
-    async with Gateway.start(resources.yunpian_apikey, status_push_delay=0.05) as started:
+    async with Gateway.start(resources.accounts, receipt_delay=0.05) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def environment(resources: Resources, gateway: Gateway) -> dict[str, str]:
-    return {**resources.environment(), "YUNPIAN_URL": gateway.url}
+    return {**resources.environment(), **gateway.environment()}
 
 
 @pytest.fixture(scope="module")
@@ -310,7 +310,7 @@ class TestTheReceipts:
     async def test_are_acknowledged_and_read_in_base64_too(
         self, receipts: ExecutionEnvironment, resources: Resources, encode: Any
     ) -> None:
-        event = http_event("POST", f"/v1/receipts/yunpian/{resources.receipt_token}", "sms_status=[]")
+        event = http_event("POST", f"/v1/receipts/yunpian/{resources.account_token('yunpian')}", "sms_status=[]")
 
         answer = await receipts.invoke(encode(event))
 
@@ -319,12 +319,12 @@ class TestTheReceipts:
     async def test_are_taken_from_nobody_without_the_token(
         self, receipts: ExecutionEnvironment, resources: Resources
     ) -> None:
-        event = http_event("POST", f"/v1/receipts/yunpian/{resources.receipt_token}x", "sms_status=[]")
+        event = http_event("POST", f"/v1/receipts/yunpian/{resources.account_token('yunpian')}x", "sms_status=[]")
 
         assert (await receipts.invoke(event))["statusCode"] == 404
 
 
-SENDING = {"STACK_NAME", "TABLE_NAME", "YUNPIAN_SECRET", "KEYS_SECRET", "QUEUE_URL"}
+SENDING = {"STACK_NAME", "TABLE_NAME", "PROVIDER_SECRETS", "KEYS_SECRET", "QUEUE_URL"}
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ SENDING = {"STACK_NAME", "TABLE_NAME", "YUNPIAN_SECRET", "KEYS_SECRET", "QUEUE_U
     [
         (SENDER, SENDING | {"DEAD_LETTER_QUEUE_URL"}),
         (API, SENDING | {"CALLERS_SECRET"}),
-        (RECEIPTS, {"STACK_NAME", "TABLE_NAME", "YUNPIAN_SECRET"}),
+        (RECEIPTS, {"STACK_NAME", "TABLE_NAME", "PROVIDER_SECRETS"}),
     ],
 )
 async def test_a_function_without_its_environment_fails_at_start_and_names_all_that_is_missing(

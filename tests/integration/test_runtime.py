@@ -101,13 +101,13 @@ async def resources(aws: EmbeddedAws) -> Resources:
 
 @pytest.fixture(scope="module")
 async def gateway(resources: Resources) -> AsyncIterator[GatewayProcess]:
-    async with GatewayProcess.start(apikey=resources.yunpian_apikey, keep_alive=1) as running:
+    async with GatewayProcess.start(resources.accounts, keep_alive=1) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def environment(resources: Resources, gateway: GatewayProcess) -> dict[str, str]:
-    return {**resources.environment(), "YUNPIAN_URL": gateway.url}
+    return {**resources.environment(), **gateway.environment()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Watched:
 @pytest.fixture(scope="module")
 async def thousands(resources: Resources, environment: dict[str, str]) -> dict[str, Watched]:
     """A process of each handler after its thousand invocations."""
-    token = resources.receipt_token
+    token = resources.account_token("yunpian")
     events = {
         SENDER: [send_event() for _ in range(INVOCATIONS)],
         API: [turn for _ in range(INVOCATIONS // 2) for turn in (start_event(), check_event())],
@@ -185,8 +185,9 @@ class TestAThousandInvocations:
         looked_up = Counter(request.body["SecretId"] for request in thousands[handler].proxy.of("GetSecretValue"))
         del looked_up[resources.callers_secret]  # after a minute it is stale
 
-        secrets_of = {RECEIPTS: {resources.yunpian_secret: 1}}
-        both = {resources.keys_secret: 1, resources.yunpian_secret: 1}
+        yunpian = f"{resources.provider_secrets}yunpian"
+        secrets_of = {RECEIPTS: {yunpian: 1}}
+        both = {resources.keys_secret: 1, yunpian: 1}
         assert looked_up == secrets_of.get(handler, both)
 
     def test_start_the_application_up_once(self, thousands: dict[str, Watched], handler: str) -> None:

@@ -29,7 +29,7 @@ import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -54,6 +54,7 @@ from functions.usecases.send_batch import QueuedMessage
 from functions.web.receipts import Receipts, ReceiptSource, create_receipts_app
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
 from infra.local.gateway import GatewayProcess
+from tests.adapters import an_account
 from tests.harness import (
     API_KEY,
     UNLIMITED,

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from functions.domain.checking import Guess
+from functions.domain.claims import CLAIM_LEASE
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, SendResult
 from functions.domain.identity import number_key, request_digest
 from functions.domain.keys import Keyring
 from functions.domain.phone import PhoneNumber, parse_phone_number
-from functions.domain.sending import CLAIM_LEASE
 from functions.domain.service import OnUnknown, Service
 from functions.domain.verification import Record, State
 from functions.queues.messages import decode_job, encode_job

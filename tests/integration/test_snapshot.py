@@ -29,8 +29,8 @@ async def resources(aws: EmbeddedAws) -> Resources:
 
 @pytest.fixture(scope="module")
 async def environment(resources: Resources) -> AsyncIterator[dict[str, str]]:
-    async with GatewayProcess.start(apikey=resources.yunpian_apikey) as gateway:
-        yield {**resources.environment(), "YUNPIAN_URL": gateway.url}
+    async with GatewayProcess.start(resources.accounts) as gateway:
+        yield {**resources.environment(), **gateway.environment()}
 
 
 async def restore(

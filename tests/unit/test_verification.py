@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from functions.domain.checking import Guess, cancel, judge
+from functions.domain.claims import CLAIM_LEASE, outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.delivery import Delivery, DeliveryStatus, Outcome, Receipt, SendResult
 from functions.domain.errors import (
     AlreadyApproved,
@@ -32,22 +33,7 @@ from functions.domain.errors import (
     Refused,
 )
 from functions.domain.identity import VerificationId
-from functions.domain.sending import (
-    CLAIM_LEASE,
-    Code,
-    Start,
-    first,
-    next_send_at,
-    outcome_is_unknown,
-    receive,
-    release,
-    renew,
-    resend,
-    resends,
-    retry_unknown,
-    settle,
-    take_from_queue,
-)
+from functions.domain.sending import Code, Start, first, next_send_at, receive, release, renew, resend, resends, settle
 from functions.domain.service import REMEMBERED_SENDS, Limit, Service
 from functions.domain.verification import DAY, Record, Sent, State
 
