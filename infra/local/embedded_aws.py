@@ -14,7 +14,7 @@ import json
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ import aiohttp
 from aiobotocore.session import AioSession
 from botocore.config import Config
 
+from functions.domain.receipt_token import account_token
 from functions.domain.sensitive import Sensitive
 from infra.interpreters import aws_python
 from infra.local.accounts import Accounts, for_the_functions, new_accounts
@@ -85,12 +86,17 @@ class Resources:
     callers_secret: str
     provider_secrets: str
     """What the names of the providers' secrets begin with."""
-    accounts: Accounts
-    """At the providers: what their secrets hold, and what they alone know."""
+    accounts: Accounts = field(repr=False)
+    """At the providers: what our secrets hold, and what they alone know."""
 
-    def receipt_token(self, provider: str) -> Sensitive:
-        """Signs the addresses that receipts are sent to."""
-        return Sensitive(self.accounts[provider]["receipt_token"])
+    @property
+    def secrets(self) -> Accounts:
+        """What each provider's secret holds."""
+        return for_the_functions(self.accounts)
+
+    def account_token(self, provider: str) -> str:
+        """The end of the address for the receipts of all messages by this provider."""
+        return account_token(Sensitive(self.accounts[provider]["receipt_token"]), provider)
 
     def environment(self) -> dict[str, str]:
         """The functions' environment variables."""

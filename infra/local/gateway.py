@@ -88,6 +88,10 @@ class GatewayProcess:
         finally:
             await child.stop()
 
+    def of(self, provider: str) -> str:
+        """Where this one is, instead of its own address."""
+        return f"{self.url}/{provider}"
+
     def environment(self) -> dict[str, str]:
         """Leads the functions here."""
         return {"PROVIDERS_URL": self.url}

@@ -67,10 +67,13 @@ class StackSystem:
     url: str
     """Of the API, the receipts and the phones' inbox."""
 
-    async def redeploy(self, *, built: Path = BUILT, **parameters: str) -> Stack:
+    async def redeploy(self, parameters: Mapping[str, str] | None = None, *, built: Path = BUILT) -> Stack:
         """Over what there is, with other code or parameters. Raises DeployFailed."""
         return await deploy(
-            self.stack.endpoint, {**_parameters(self.url), **parameters}, self.gateway.environment(), built=built
+            self.stack.endpoint,
+            {**_parameters(self.url), **(parameters or {})},
+            self.gateway.environment(),
+            built=built,
         )
 
 

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from functions.domain.receipt_token import account_token
 from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
 from infra.local.event_source import EventSource
 from infra.local.execution_environment import Function
@@ -45,8 +44,7 @@ class Base:
     async def fill_in_consoles(self, receipts_url: str) -> None:
         """What is done by hand at the vendors: where they push what comes with no address of its own."""
         for provider in _SET_IN_THE_CONSOLE:
-            token = account_token(self.resources.receipt_token(provider), provider)
-            address = f"{receipts_url}/v1/receipts/{provider}/{token}"
+            address = f"{receipts_url}/v1/receipts/{provider}/{self.resources.account_token(provider)}"
             await self.gateway.change(provider=provider, receipts_url=address)
         await self.gateway.change(provider="aws_sms", receipts_url=receipts_url + _AWS_EVENTS)
 

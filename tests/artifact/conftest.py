@@ -18,10 +18,10 @@ async def resources(aws: EmbeddedAws, request: pytest.FixtureRequest) -> Resourc
 
 @pytest.fixture(scope="module")
 async def gateway(resources: Resources) -> AsyncIterator[Gateway]:
-    async with Gateway.start(resources.yunpian_apikey) as running:
+    async with Gateway.start(resources.accounts) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def environment(resources: Resources, gateway: Gateway) -> dict[str, str]:
-    return {**resources.environment(), "YUNPIAN_URL": gateway.url}
+    return {**resources.environment(), **gateway.environment()}

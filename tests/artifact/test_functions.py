@@ -103,7 +103,7 @@ class TestTheReceipts:
     ) -> None:
         verification = await started(api, fresh_number().e164)
 
-        acknowledged = await receipts.invoke(event_files.receipt(verification, resources.receipt_token))
+        acknowledged = await receipts.invoke(event_files.receipt(verification, resources.account_token("yunpian")))
 
         assert (acknowledged["statusCode"], acknowledged["body"]) == (200, "SUCCESS")
         assert await status_of(api, verification) == ("pending", "delivered")

@@ -51,8 +51,8 @@ class Frozen:
 
 @pytest.fixture(scope="module")
 async def frozen(resources: Resources) -> Frozen:
-    async with Gateway.start(resources.yunpian_apikey, keep_alive=IMPATIENT) as gateway:
-        return await freezes(gateway, {**resources.environment(), "YUNPIAN_URL": gateway.url})
+    async with Gateway.start(resources.accounts, keep_alive=IMPATIENT) as gateway:
+        return await freezes(gateway, {**resources.environment(), **gateway.environment()})
 
 
 async def freezes(gateway: Gateway, environment: Environment) -> Frozen:
@@ -136,7 +136,7 @@ class TestATimeOut:
 class TestAStart:
     @pytest.mark.parametrize("name", [API, SENDER, RECEIPTS])
     async def test_without_its_variables_names_all_that_are_missing(self, environment: Environment, name: str) -> None:
-        missing = {"TABLE_NAME", "YUNPIAN_SECRET"}
+        missing = {"TABLE_NAME", "PROVIDER_SECRETS"}
         left = {variable: value for variable, value in environment.items() if variable not in missing}
 
         async with emulated(name, left) as function:

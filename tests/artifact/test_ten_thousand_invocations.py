@@ -117,7 +117,7 @@ async def lives(environment: dict[str, str], resources: Resources, gateway: Gate
     turns = {
         API: (a_verification(gateway), INVOCATIONS),
         SENDER: (a_message, FEWER),
-        RECEIPTS: (a_receipt(resources.receipt_token), FEWER),
+        RECEIPTS: (a_receipt(resources.account_token("yunpian")), FEWER),
         LEAKING: (anything, FEWER),
     }
     async with AsyncExitStack() as stack:

@@ -45,11 +45,11 @@ class Laboratory:
                 resources = await create_resources(
                     aws.endpoint, visibility_timeout=_VISIBILITY_TIMEOUT, prefix=f"bench-{secrets.token_hex(4)}"
                 )
-                async with GatewayProcess.start(apikey=resources.yunpian_apikey, latency=latency) as gateway:
+                async with GatewayProcess.start(resources.accounts, latency=latency) as gateway:
                     yield cls(folder=folder, python=python, resources=resources, gateway=gateway)
 
     def environment(self) -> dict[str, str]:
-        return {**self.resources.environment(), "YUNPIAN_URL": self.gateway.url}
+        return {**self.resources.environment(), **self.gateway.environment()}
 
     async def bare(self, name: str, **more: str) -> EmulatedEnvironment:
         return await self._start(f"{name}.handler", name, 512, more)

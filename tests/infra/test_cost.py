@@ -317,7 +317,7 @@ class Logs:
 
     async def of_a_receipt(self, identifier: str) -> int:
         report = {"uid": f"{identifier}.1", "report_status": "SUCCESS"}
-        path = f"/v1/receipts/yunpian/{self.base.resources.receipt_token}"
+        path = f"/v1/receipts/yunpian/{self.base.resources.account_token('yunpian')}"
         event = http_event("POST", path, urlencode({"sms_status": quote(json.dumps([report]))}))
         return (await self._second("receipts", event, event))[0]
 

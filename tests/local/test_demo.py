@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from infra.environments import ROOT
-from infra.local.demo import Fate, Result
+from infra.local.fates import Fate, Result
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:

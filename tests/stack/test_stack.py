@@ -289,7 +289,7 @@ async def test_a_deployment_of_the_same_again_changes_nothing(deployed: Deployed
 
 async def test_a_deployment_that_is_refused_says_why_and_changes_nothing(deployed: Deployed) -> None:
     with pytest.raises(DeployFailed, match="ReceiptsUrl' starts with https://"):
-        await deployed.system.redeploy(ReceiptsUrl="http://example.com")
+        await deployed.system.redeploy({"ReceiptsUrl": "http://example.com"})
 
     await deployed.start(fresh_number().e164)
 
@@ -303,7 +303,7 @@ async def test_new_code_and_parameters_take_effect_and_a_rollback_takes_them_bac
 
     try:
         built = _with_longer_codes(deployable, tmp_path)
-        await deployed.system.redeploy(built=built, **OTHER)
+        await deployed.system.redeploy(OTHER, built=built)
         assert (await _code_length(deployed), await _settings(deployed)) == (8, ("ERROR", "On"))
 
         [code] = await deployed.codes(kept_number)
@@ -313,7 +313,7 @@ async def test_new_code_and_parameters_take_effect_and_a_rollback_takes_them_bac
             await functions.update_alias(FunctionName=deployed.named("ApiFunction"), Name=ALIAS, FunctionVersion=old)
         assert (await _code_length(deployed), await _settings(deployed)) == (6, ("INFO", "Off"))
     finally:  # a parameter that is not named keeps its value
-        await deployed.system.redeploy(**DEFAULTS)
+        await deployed.system.redeploy(DEFAULTS)
     assert (await _code_length(deployed), await _settings(deployed)) == (6, ("INFO", "Off"))
 
 
