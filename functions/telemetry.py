@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.domain.delivery import DeliveryStatus, Outcome
 
 NAMESPACE = "Salvo"
-"""Of the metrics in CloudWatch. Their dimension is `stack`; sends and receipts are told by `provider` beside it too."""
+"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider is told by `provider` beside it."""
 
 Handler = Callable[[dict[str, Any], Any], Any]
 Facts = Mapping[str, str | float | None]
@@ -46,10 +46,12 @@ _SENDS: Mapping[str, str] = {
 }
 _RECEIPTS: Mapping[str, str] = {DeliveryStatus.DELIVERED: "Delivered", DeliveryStatus.FAILED: "Undelivered"}
 _CHECKS: Mapping[str, str] = {"approved": "Approved", "wrong": "WrongCode"}
-_BY_OUTCOME = {"send": _SENDS, "receipt": _RECEIPTS, "check": _CHECKS}
+_CIRCUITS: Mapping[str, str] = {"opened": "CircuitOpened"}
+_BY_OUTCOME = {"send": _SENDS, "receipt": _RECEIPTS, "check": _CHECKS, "circuit": _CIRCUITS}
+_BY_EVENT: Mapping[str, str] = {"buried": "Buried", "failover": "Failover"}
 SEND_MILLISECONDS = "SendMilliseconds"
-METRICS = {SEND_MILLISECONDS, "Refused", "Unavailable", "Stale", "Buried"} | {
-    metric for metrics in _BY_OUTCOME.values() for metric in metrics.values()
+METRICS = {SEND_MILLISECONDS, "Refused", "Unavailable", "Stale"} | {
+    metric for metrics in (*_BY_OUTCOME.values(), _BY_EVENT) for metric in metrics.values()
 }
 
 
@@ -176,4 +178,4 @@ def _metric(event: str, facts: Facts) -> str | None:
         return "Unavailable" if int(facts.get("status") or 0) >= _SERVER_ERROR else "Refused"
     if event == "left":
         return "Stale" if facts.get("reason") == "too_late" else None
-    return "Buried" if event == "buried" else None
+    return _BY_EVENT.get(event)
