@@ -20,7 +20,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.domain.delivery import DeliveryStatus, Outcome
 
 NAMESPACE = "Salvo"
-"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider is told by `provider` beside it."""
+"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider is told by `provider` as well."""
 
 Handler = Callable[[dict[str, Any], Any], Any]
 Facts = Mapping[str, str | float | None]
