@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.config import Config
 
@@ -29,6 +30,24 @@ CONFIG = Config(
 )
 _OF_DYNAMODB = CONFIG.merge(Config(max_pool_connections=CONNECTIONS))
 
+
+class _Unredirected:
+    """aiohttp's session, as far as aiobotocore (3.10) uses it."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    async def request(self, method: str, **options: Any) -> Any:
+        return await self._session.request(method, allow_redirects=False, **options)
+
+
+class _SentOnce(AIOHTTPSession):  # type: ignore[misc] # it has no types
+    """AWS sends nobody elsewhere. aiobotocore follows whoever does, and takes the code and the number there."""
+
+    async def _get_session(self, proxy_url: str | None) -> _Unredirected:
+        return _Unredirected(await super()._get_session(proxy_url))
+
+
 # For calls that send: botocore would try again where nobody knows whether the message went out. A connection that sat
 # through a freeze fails in just that way, and there is no second try to mend it: so each call makes its own.
 ONCE = AioConfig(
@@ -38,6 +57,7 @@ ONCE = AioConfig(
     max_pool_connections=_SENDS,
     parameter_validation=False,
     connector_args={"force_close": True, "keepalive_timeout": None},  # the two exclude each other
+    http_session_cls=_SentOnce,
 )
 
 _ADDRESS = re.compile(r"https://[a-z.-]+\.([a-z]+(?:-[a-z]+)+-[0-9])\.[a-z.]+")
