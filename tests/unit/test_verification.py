@@ -1141,7 +1141,7 @@ class LifeOfANumber(RuleBasedStateMachine):
             self._accept(received)
 
     @rule(step=st.sampled_from([take_from_queue, retry_unknown]))
-    def claim(self, step: Callable[[Record, str, int], Record]) -> None:
+    def claim(self, step: Callable[[Record, str, int, str], Record]) -> None:
         try:
             claimed = step(self.record, self.record.verification.delivery.request, self.now, "gateway")
         except Conflict:
