@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -278,10 +278,10 @@ def _reason(report: _Report) -> str | None:
 
 
 def _done_at(text: str | None, now: int) -> int:
-    """What is no time, or one that has not come yet, is now."""
+    """What is no time, has no zone or has not come yet, is now."""
     try:
         told = datetime.fromisoformat(text or "")
     except ValueError:
         return now
-    at = int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
+    at = int(told.timestamp()) if told.tzinfo else now
     return at if 0 <= at <= now else now

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypeAlias
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -212,8 +212,7 @@ def _verify(push: Push, pairs: Pairs, token: Sensitive) -> None:
 
 def _address(url: str, pairs: Pairs) -> str:
     """The URL with its query and the form's fields in order, joined as V3 has it."""
-    parts = urlsplit(url)
-    query = "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(parts.query, keep_blank_values=True)))
-    stop = "." if query and pairs else ""
+    base, _, query = url.partition("?")
+    asked = "&".join(f"{name}={value}" for name, value in sorted(parse_qsl(query, keep_blank_values=True)))
     fields = "".join(f"{name}{value}" for name, value in sorted(pairs))
-    return f"{url.partition('?')[0]}{'?' if query or pairs else ''}{query}{stop}{fields}"
+    return f"{base}?{asked}{'.' if asked else ''}{fields}"

@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -283,10 +283,10 @@ def _receipt(event: _Event, status: DeliveryStatus, reference: str, now: int) ->
 
 
 def _occurred_at(text: str | None, now: int) -> int:
-    """What is no time, or one that has not come yet, is now."""
+    """What is no time, has no zone or has not come yet, is now."""
     try:
         told = datetime.fromisoformat(text or "")
     except ValueError:
         return now
-    at = int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
+    at = int(told.timestamp()) if told.tzinfo else now
     return at if 0 <= at <= now else now
