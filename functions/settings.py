@@ -36,6 +36,8 @@ class Common:
     """A simulator, which each provider is a path of; None on AWS, where they have their own addresses."""
     receipts_url: str | None
     """The public base URL under which providers reach the receipts function; None asks for no receipts."""
+    configuration_set: str | None
+    """Of AWS's, whose events invoke the receipts function; None where AWS sends nothing itself."""
     configuration: Configuration
 
 
@@ -148,6 +150,7 @@ def _common(reader: _Reader) -> Common:
         provider_secrets=reader.text("PROVIDER_SECRETS"),
         providers_url=reader.url("PROVIDERS_URL"),
         receipts_url=reader.url("RECEIPTS_URL"),
+        configuration_set=reader.environment.get("SMS_CONFIGURATION_SET") or None,
         configuration=reader.configuration(),
     )
 

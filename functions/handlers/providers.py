@@ -48,10 +48,14 @@ class Accounts:
             entropy=secrets.token_bytes,
             url=f"{self.common.providers_url}/{name}" if self.common.providers_url else settings.url,
             receipts_url=self.common.receipts_url,
-            configuration_set=settings.configuration_set,
+            configuration_set=settings.configuration_set or self._set_for(settings),
         )
         provider: Provider = await module_of(name).open_provider(account)
         return provider
+
+    def _set_for(self, settings: ProviderSettings) -> str | None:
+        """The stack's own, which there is in its own region only."""
+        return None if settings.url else self.common.configuration_set
 
 
 def module_of(name: str) -> ModuleType:

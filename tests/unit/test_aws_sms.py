@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,9 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.aws import Clients
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
+from functions.handlers.providers import Accounts
 from functions.providers.aws_sms import SERVICE, AwsSms, open_provider, read_event
 from functions.providers.transport import Timeouts
+from functions.settings import receipts_settings
+from functions.usecases.ports import LearningProvider
 from tests.adapters import CODE, GERMAN, REFERENCE, Vendor, a_message, hangs_up, open_for_business, says, says_nothing
 from tests.aws_accounts import ACCESS_KEY, SECRET_KEY, a_stubbed_account, an_aws_account, set_credentials
 from tests.harness import MORNING
@@ -387,6 +393,40 @@ async def test_feedback_is_a_request_of_the_services_model(http: aiohttp.ClientS
         stubbed.stub.add_response("put_message_feedback", answer)
 
         assert await (await open_provider(stubbed.account)).approved("6a1c")
+
+
+# The configuration set
+
+ELSEWHERE = 'url = "https://sms-voice.us-east-1.amazonaws.com"'
+
+
+@pytest.mark.parametrize(
+    ("settings", "used"),
+    [("", "the-stacks"), ('configuration_set = "otp"', "otp"), (ELSEWHERE, None)],
+    ids=["default", "named", "other_region"],
+)
+async def test_the_stacks_own_set_is_used_where_none_is_named_and_it_is_in_reach(
+    http: aiohttp.ClientSession, tmp_path: Path, settings: str, used: str | None
+) -> None:
+    services = tmp_path / "services.toml"
+    routes = '[[default.routes]]\nproviders = [ { name = "aws_sms" } ]\n'
+    services.write_text(f"{routes}[providers.aws_sms]\n{settings}\n", encoding="utf-8")
+    environment = {
+        "STACK_NAME": "salvo",
+        "TABLE_NAME": "records",
+        "PROVIDER_SECRETS": "salvo-provider-",
+        "SERVICES_FILE": str(services),
+        "SMS_CONFIGURATION_SET": "the-stacks",
+    }
+    async with AsyncExitStack() as resources:
+        common = receipts_settings(environment)
+        accounts = Accounts(common=common, clients=Clients(resources), secrets_client=None, session=lambda: http)
+
+        provider = (await accounts.open_all())["aws_sms"]
+
+    assert isinstance(provider, AwsSms)
+    assert isinstance(provider, LearningProvider)
+    assert provider.configuration_set == used
 
 
 # The port, and what must not be seen

@@ -90,6 +90,7 @@ def test_what_is_not_set_has_its_default() -> None:
         provider_secrets="salvo-provider-",
         providers_url=None,
         receipts_url=None,
+        configuration_set=None,
         configuration=Configuration(services={"default": Service()}),
     )
     assert api.sending == Sending(keys_secret="salvo/keys", queue_url="https://sqs.test/sends")
@@ -102,8 +103,12 @@ def test_each_function_reads_what_it_needs_and_no_more() -> None:
     assert receipts_settings(COMMON).table == "records"
 
 
+def test_the_stacks_own_configuration_set_is_read() -> None:
+    assert sender_settings(SENDER | {"SMS_CONFIGURATION_SET": "salvo"}).common.configuration_set == "salvo"
+
+
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    optional = ("LOG_LEVEL", "PROVIDERS_URL", "RECEIPTS_URL", "SERVICES_FILE", "MAX_IN_FLIGHT")
+    optional = ("LOG_LEVEL", "PROVIDERS_URL", "RECEIPTS_URL", "SERVICES_FILE", "MAX_IN_FLIGHT", "SMS_CONFIGURATION_SET")
 
     assert sender_settings(SENDER | dict.fromkeys(optional, "")) == sender_settings(SENDER)
 
