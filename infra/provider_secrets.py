@@ -24,7 +24,7 @@ OF_AWS = frozenset(PROVIDERS.keys() - set(WITH_SECRET))
 OURS = "receipt_token"
 """The one entry that nobody types: it is made up."""
 TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "vonage", "yunpian", "yunpian_multi"})
-"""The providers that take no address for receipts with a message, or only a short one, or only where that was asked for."""
+"""The providers that take no address for receipts with a message, or a short one at most, or only if asked to."""
 
 
 def secret_name(stack: str, provider: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
+import secrets
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +14,13 @@ from typing import Any
 
 import pytest
 
+from functions.stores.circuits import DynamoCircuits
+from functions.stores.dynamodb import Table
 from infra.command import COMMANDS
 from infra.environments import ROOT
+from infra.local.embedded_aws import Resources
 from infra.template import read
+from tests.harness import ManualClock, RecordingJournal
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -112,6 +118,27 @@ def test_a_query_looks_for_lines_that_the_functions_write() -> None:
 
     assert asked
     assert asked <= listed <= written
+
+
+async def test_a_provider_that_is_taken_out_by_hand_is_passed_over_until_it_is_put_back(
+    dynamodb: Any, resources: Resources
+) -> None:
+    item = TEXT.partition("aws dynamodb put-item")[2].partition("--item '")[2].partition("}}'")[0] + "}}"
+    clock = ManualClock()
+    table = Table(dynamodb, resources.table)
+    sandbox = DynamoCircuits(table, clock, RecordingJournal(), secrets.token_bytes)
+
+    until = clock() + 28_800
+    await dynamodb.put_item(TableName=resources.table, Item=json.loads(item.replace("'$until'", str(until))))
+    clock.advance(1)
+    taken_out = await sandbox.admits("twilio")
+    await sandbox.note("twilio", failed=False)  # of a message that was on its way there
+    clock.advance(1)
+    still_out = await sandbox.admits("twilio")
+    await dynamodb.delete_item(TableName=resources.table, Key={"pk": {"S": "c#twilio"}})
+    clock.advance(1)
+
+    assert (taken_out, still_out, await sandbox.admits("twilio")) == (False, False, True)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=[path.name for path in DOCUMENTS])
