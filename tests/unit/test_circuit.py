@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from functions.domain.circuit import IN_A_ROW, LEASE, MOST_FAILURES, OPEN_FOR, Circuit, answered, failed, tried
 from tests.harness import MORNING
 
+LONGEST = 8
+"""Seconds that a gateway takes to answer, at most."""
+
 
 def after_failures(count: int, *, at: int = MORNING, apart: int = 0) -> Circuit:
     """The last of them at `at`."""
@@ -87,6 +90,22 @@ def test_a_try_that_fails_opens_it_for_another_ten_seconds() -> None:
 def test_nobody_tries_out_what_is_closed() -> None:
     assert tried(Circuit(), MORNING) is None
     assert tried(after_failures(4), MORNING) is None
+
+
+@pytest.mark.parametrize("back_after", range(2 * (OPEN_FOR + LONGEST)))
+@pytest.mark.parametrize("lost", [False, True], ids=["", "and the tries before are never heard of again"])
+def test_a_provider_that_is_back_is_known_to_be_within_twenty_seconds(back_after: int, *, lost: bool) -> None:
+    circuit, ends, answers = opened(), None, False
+
+    for now in range(MORNING, MORNING + back_after + 20):
+        if now == ends:
+            ends, circuit = None, (answered if answers else failed)(circuit, now) or circuit
+        trying = tried(circuit, now)
+        if trying is not None:
+            circuit, answers = trying, now >= MORNING + back_after
+            ends = now + 1 if answers else None if lost else now + LONGEST
+
+    assert circuit.closed
 
 
 @given(st.lists(st.tuples(st.sampled_from(["answered", "failed", "gone"]), st.integers(0, 30)), max_size=200))
