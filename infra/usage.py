@@ -48,7 +48,9 @@ SECRETS = 2
 """Keys and callers. Each provider has one of its own."""
 PROVIDER_METRICS, STACK_METRICS = 7, 6
 """By stack, and those of a provider by stack and provider once more."""
-ALARM_METRICS = 18
+FAILOVER_METRICS = 2
+"""As those of a provider, where a route names two of them."""
+ALARM_METRICS = 19
 """What the alarms of infra/monitoring.yaml look at: AWS counts the metrics of an alarm, not the alarms."""
 KEY_USERS = 6
 """Table, both queues, logs, topic: each renews its data key every five minutes. Assumed."""
@@ -151,7 +153,8 @@ def secret_calls(load: Load) -> float:
 
 
 def metrics(load: Load) -> float:
-    return (1 + load.providers) * PROVIDER_METRICS + STACK_METRICS
+    of_a_provider = PROVIDER_METRICS + FAILOVER_METRICS * (load.providers > 1)
+    return (1 + load.providers) * of_a_provider + STACK_METRICS
 
 
 def alarm_metrics(_load: Load) -> float:

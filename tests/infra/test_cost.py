@@ -106,7 +106,7 @@ def test_a_second_provider_costs_its_secret_its_metrics_and_half_a_read_unit_a_s
     assert more["DynamoDB, reads"] == pytest.approx(500_000)
     assert more["DynamoDB, writes"] == 0
     assert more["Secrets"] == 1
-    assert more["Metrics"] == usage.PROVIDER_METRICS
+    assert more["Metrics"] == usage.PROVIDER_METRICS + 3 * usage.FAILOVER_METRICS
 
 
 def test_a_rate_is_a_write_unit_a_message() -> None:
@@ -279,7 +279,7 @@ def test_the_bill_is_of_the_stack_that_the_templates_describe() -> None:
     assert template["Globals"]["Function"]["MemorySize"] == Load().memory
     assert template["Parameters"]["LogRetention"]["Default"] == Load().log_retention
     assert {function.architecture for function in functions(template)} == {"x86_64"}
-    assert len(METRICS) == usage.PROVIDER_METRICS + usage.STACK_METRICS
+    assert len(METRICS) == usage.PROVIDER_METRICS + usage.FAILOVER_METRICS + usage.STACK_METRICS
 
 
 def test_every_metric_that_an_alarm_looks_at_is_paid_for() -> None:
