@@ -53,6 +53,7 @@ class Credentials(Generic[S]):
 
 
 def _sensitive(kind: type, value: object) -> Sensitive:
-    if kind is not Sensitive or not isinstance(value, str) or not value:
-        raise ValueError("is no text, or an empty one")
+    """A line break, as a copied key easily has, would make the header that it goes into impossible to send."""
+    if kind is not Sensitive or not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError("is no text, an empty one, or one with a line break in it")
     return Sensitive(value)

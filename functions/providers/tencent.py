@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -55,7 +55,7 @@ class TencentSecret(Secret, frozen=True, kw_only=True):
     secret_key: Sensitive
     sdk_app_id: str
     """The application, such as 1400006666."""
-    region: str = "ap-guangzhou"
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\Z")] = "ap-guangzhou"
     template_params: tuple[Literal["code", "minutes"], ...] = ("code",)
     """What the templates' variables are, in their order."""
 

@@ -323,7 +323,7 @@ async def test_a_send_from_abroad_has_eight_seconds_and_two_for_the_credentials(
 
 
 @pytest.mark.parametrize("entry", SECRET)
-@pytest.mark.parametrize("value", ["", 7, None])
+@pytest.mark.parametrize("value", ["", 7, None, "a key\r\n"])
 async def test_a_malformed_secret_is_told_with_the_provider_and_the_entry(
     http: aiohttp.ClientSession, entry: str, value: object
 ) -> None:

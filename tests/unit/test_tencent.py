@@ -380,6 +380,8 @@ async def test_a_send_from_abroad_has_eight_seconds_and_two_for_the_credentials(
     ("wrong", "named"),
     [
         ({"secret_id": ""}, "secret_id"),
+        ({"secret_id": "AKIDmade-up-id\n"}, "secret_id"),
+        ({"region": "ap-guangzhou\n"}, "region"),
         ({"secret_key": None}, "secret_key"),
         ({"sdk_app_id": 1_400_006_666}, "sdk_app_id"),
         ({"template_params": ["code", "hours"]}, "template_params"),
