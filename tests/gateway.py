@@ -30,6 +30,10 @@ class Gateway:
         ):
             yield cls(process.url, http)
 
+    def of(self, provider: str) -> str:
+        """Where this one is, instead of its own address."""
+        return f"{self.url}/{provider}"
+
     def environment(self) -> dict[str, str]:
         """Leads the functions here."""
         return {"PROVIDERS_URL": self.url}
@@ -56,7 +60,7 @@ class Gateway:
         return int((await self._get("control"))["most_open"])
 
     async def forget(self) -> None:
-        """What the phones have received."""
+        """What the phones have received, and what was asked."""
         async with self.http.delete(f"{self.url}/inbox") as answer:
             assert answer.status == 204
 
@@ -65,6 +69,11 @@ class Gateway:
         async with self.http.get(f"{self.url}/control/requests.json", params={"provider": provider}) as answer:
             found: list[dict[str, Any]] = await answer.json()
             return found
+
+    async def reset(self) -> None:
+        """Back to how it was started."""
+        async with self.http.delete(f"{self.url}/control") as answer:
+            assert answer.status == 204
 
     async def change(self, **settings: Any) -> None:
         """As PUT /control."""

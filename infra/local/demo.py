@@ -98,7 +98,7 @@ def _services(providers: Sequence[str], folder: Path) -> Path | None:
     """None for what is shipped."""
     if not providers:
         return None
-    write_services(folder / "services.toml", providers)
+    write_services(folder / "services.toml", {_SERVICE: providers})
     return folder / "services.toml"
 
 

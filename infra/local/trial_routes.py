@@ -1,9 +1,9 @@
-"""A services.toml to try providers out with: one route, by these, in this order."""
+"""A services.toml to try providers out with: a route a service, by these, in this order."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from functions.providers.catalog import PROVIDERS
@@ -13,16 +13,24 @@ _WORDS = {"sender": "Salvo", "template": "SMS_100001", "signature": "Salvo", "en
 _CONFIGURATION_SET = "salvo"
 
 
-def write_services(file: Path, providers: Sequence[str]) -> None:
-    lines = ["[default]", "[[default.routes]]", f"providers = [ {', '.join(map(_via, providers))} ]"]
-    if "aws_sms" in providers:
+def write_services(file: Path, routes: Mapping[str, Sequence[str]]) -> None:
+    """`routes` names each service's providers."""
+    lines = [line for service, providers in routes.items() for line in _service(service, providers)]
+    if any("aws_sms" in providers for providers in routes.values()):
         lines += ["[providers.aws_sms]", f"configuration_set = {json.dumps(_CONFIGURATION_SET)}"]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _via(provider: str) -> str:
+def settings_of(provider: str) -> dict[str, str]:
+    """What a route by it has to name, or may as well: Chinese messages carry a signature wherever it has a place."""
     entry = PROVIDERS[provider]
-    # Chinese messages carry one wherever there is a place for it.
-    named = sorted(entry.requires | (entry.takes & {"signature"}))
-    settings = {"name": provider} | {name: _WORDS[name] for name in named}
+    return {name: _WORDS[name] for name in sorted(entry.requires | (entry.takes & {"signature"}))}
+
+
+def _service(name: str, providers: Sequence[str]) -> list[str]:
+    return [f"[[{name}.routes]]", f"providers = [ {', '.join(map(_via, providers))} ]"]
+
+
+def _via(provider: str) -> str:
+    settings = {"name": provider, **settings_of(provider)}
     return f"{{ {', '.join(f'{name} = {json.dumps(value)}' for name, value in settings.items())} }}"
