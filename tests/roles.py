@@ -10,6 +10,11 @@ from typing import Any
 
 from infra.template import read
 
+PROVIDERS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}-provider-*"
+"""The secrets of all providers."""
+PHONES = "not arn:${AWS::Partition}:sns:*:*:*"
+"""Whoever may publish to all but topics and applications may publish to phones: numbers have no names of their own."""
+
 _TEMPLATE = read()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.template import TEMPLATE, functions, nested, read
-from tests.roles import Call, Right, rights_in, rights_of
+from tests.roles import PHONES, PROVIDERS, Call, Right, rights_in, rights_of
 
 MAIN = read()
 FUNCTIONS = [function.name for function in functions(MAIN)]
@@ -17,12 +17,9 @@ CONDITIONS = list(MAIN["Conditions"])
 TABLE = "Storage.Outputs.TableArn"
 KEYS = "Storage.Outputs.KeysSecretArn"
 CALLERS = "Storage.Outputs.CallersSecretArn"
-PROVIDERS = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${AWS::StackName}-provider-*"
 QUEUE = "Messaging.Outputs.QueueArn"
 DEAD_LETTERS = "Messaging.Outputs.DeadLetterQueueArn"
 VERIFICATIONS, ANSWERS, CIRCUITS, RATES, TIMES = "v#*", "a#*", "c#*", "r#*", "t#*"
-PHONES = "not arn:${AWS::Partition}:sns:*:*:*"
-"""Whoever may publish to all but topics and applications may publish to phones: numbers have no names of their own."""
 
 RIGHTS = {
     "ApiFunction": {

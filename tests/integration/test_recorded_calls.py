@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,27 @@ from tests.dropping_proxy import DroppingProxy, Request
 from tests.gateway import Gateway
 from tests.harness import another, fresh_number
 from tests.lambda_events import ALL_DONE, API, RECEIPTS, SENDER, body_of, http_event, running
-from tests.roles import Call, rights_of
+from tests.roles import PHONES, PROVIDERS, Call, rights_of
 
 PATH = "/v1/verifications"
-SERVICES = "[default]\n[eager]\ncooldown = 0\nlimits = []\n"
-"""A service in which a number may be sent to again at once."""
+SERVICES = """
+[default]
+[[default.routes]]
+providers = [ { name = "yunpian" }, { name = "twilio", sender = "ACME" } ]
+[eager]         # a number may be sent to again at once
+cooldown = 0
+limits = []
+[sure]          # a message whose receipt stays away is sent by another provider
+confirm_within = 10
+[[sure.routes]]
+providers = [ { name = "yunpian" }, { name = "twilio", sender = "ACME" } ]
+[by_aws]
+[[by_aws.routes]]
+providers = [ { name = "aws_sms" }, { name = "sns" } ]
+[providers.yunpian]
+rate = 100
+"""
+BY_AWS = {"aws_sms": Call("sms-voice:SendTextMessage", "*"), "sns": Call("sns:Publish", PHONES)}
 FUNCTIONS = {API: "ApiFunction", SENDER: "SenderFunction", RECEIPTS: "ReceiptsFunction"}
 LAMBDAS_OWN = {
     "sqs:ReceiveMessage",
@@ -53,6 +70,8 @@ class Deployment:
     sqs: Any
     proxies: dict[str, DroppingProxy] = field(default_factory=dict)
     started: dict[str, ExecutionEnvironment] = field(default_factory=dict)
+    by_aws: dict[str, set[Call]] = field(default_factory=lambda: defaultdict(set))
+    """What AWS is asked as a provider: at its simulator, and not at the proxy."""
 
     async def start(self, module: str, *, limit: float = 15.0, **more: str) -> ExecutionEnvironment:
         if module not in self.proxies:
@@ -78,8 +97,19 @@ class Deployment:
         )
         return {"Records": [as_record(message, "arn:aws:sqs:eu-central-1:0:queue") for message in answer["Messages"]]}
 
+    @asynccontextmanager
+    async def sending_by_aws(self, module: str) -> AsyncIterator[None]:
+        """Whatever AWS is asked as a provider in the meantime is this function's."""
+        before = {provider: len(await self.gateway.asked(provider)) for provider in BY_AWS}
+        yield
+        for provider, call in BY_AWS.items():
+            for asked in (await self.gateway.asked(provider))[before[provider] :]:
+                approved = asked["outcome"] == "approved"
+                self.by_aws[module].add(Call("sms-voice:PutMessageFeedback", "*") if approved else call)
+
     def calls(self, module: str) -> set[Call]:
-        return {call for request in self.proxies[module].requests for call in _calls(request, self.resources)}
+        asked = {call for request in self.proxies[module].requests for call in _calls(request, self.resources)}
+        return asked | self.by_aws[module]
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +126,15 @@ async def recorded(
         await _repeat_with_idempotency_keys(deployment)
         await _send_what_is_queued(deployment)
         await _fail_to_send(deployment)
+        await _wait_for_receipts(deployment)
+        await _send_by_aws(deployment)
         yield {function: deployment.calls(module) for module, function in FUNCTIONS.items()}
 
 
 async def _deploy(stack: AsyncExitStack, resources: Resources, services: Path) -> Deployment:
-    gateway = await stack.enter_async_context(Gateway.start(resources.yunpian_apikey, status_push_delay=0.01))
+    gateway = await stack.enter_async_context(Gateway.start(resources.accounts, receipt_delay=0.01))
     sqs = await stack.enter_async_context(aws_client("sqs", resources.endpoint))
-    environment = {**resources.environment(), "YUNPIAN_URL": gateway.url, "SERVICES_FILE": str(services)}
+    environment = {**resources.environment(), **gateway.environment(), "SERVICES_FILE": str(services)}
     deployment = Deployment(resources, gateway, environment, stack, sqs)
     deployment.started[RECEIPTS] = await deployment.start(RECEIPTS)
     url = await stack.enter_async_context(serve({"/v1/receipts": deployment.started[RECEIPTS]}))
@@ -171,9 +203,29 @@ async def _fail_to_send(deployment: Deployment) -> None:
     assert len((await short_of_time.invoke(event))["batchItemFailures"]) == 1
 
 
+async def _wait_for_receipts(deployment: Deployment) -> None:
+    begun = await deployment.ask("POST", PATH, {"to": fresh_number().e164, "service": "sure"}, status=201)
+    await _delivered(deployment, begun["id"])
+    batch = await deployment.queue({"to": fresh_number().e164, "service": "sure"})
+    assert await deployment.started[SENDER].invoke(batch) == ALL_DONE
+
+
+async def _send_by_aws(deployment: Deployment) -> None:
+    """By both of its services, and the sender tells of a code that was approved."""
+    number, sender = fresh_number(), deployment.started[SENDER]
+    async with deployment.sending_by_aws(API):
+        begun = await deployment.ask("POST", PATH, {"to": number.e164, "service": "by_aws"}, status=201)
+        async with deployment.gateway.down("aws_sms"):
+            await deployment.ask("POST", PATH, {"to": fresh_number().e164, "service": "by_aws"}, status=201)
+    code = await deployment.gateway.code_for(number)
+    await deployment.ask("POST", f"{PATH}/{begun['id']}/check", {"code": code}, status=200)
+    async with deployment.sending_by_aws(SENDER), deployment.gateway.down("aws_sms"):
+        assert await sender.invoke(await deployment.queue({"to": fresh_number().e164, "service": "by_aws"})) == ALL_DONE
+
+
 @each_function
 def test_what_a_function_calls_its_role_grants(function: str, recorded: Mapping[str, set[Call]]) -> None:
-    rights = rights_of(function)
+    rights = rights_of(function, when=["ByAws"])
 
     assert recorded[function]
     assert {call for call in recorded[function] if not any(call.is_allowed_by(right) for right in rights)} == set()
@@ -183,7 +235,7 @@ def test_what_a_function_calls_its_role_grants(function: str, recorded: Mapping[
 def test_what_a_role_grants_its_function_or_lambda_itself_calls(
     function: str, recorded: Mapping[str, set[Call]]
 ) -> None:
-    granted = {right for right in rights_of(function) if right.action not in LAMBDAS_OWN}
+    granted = {right for right in rights_of(function, when=["ByAws"]) if right.action not in LAMBDAS_OWN}
 
     assert {right for right in granted if not any(call.is_allowed_by(right) for call in recorded[function])} == set()
 
@@ -221,9 +273,7 @@ def _queue(url: str, resources: Resources) -> str:
 
 
 def _secret(name: str, resources: Resources) -> str:
-    secrets = {
-        resources.keys_secret: "KeysSecretArn",
-        resources.callers_secret: "CallersSecretArn",
-        resources.yunpian_secret: "YunpianSecretArn",
-    }
+    if name.startswith(resources.provider_secrets):
+        return PROVIDERS
+    secrets = {resources.keys_secret: "KeysSecretArn", resources.callers_secret: "CallersSecretArn"}
     return f"Storage.Outputs.{secrets[name]}"
