@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from functions.providers.catalog import PROVIDERS
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 MOST_LINES_OF_A_FILE = 300
@@ -35,6 +38,13 @@ def test_every_public_module_says_what_it_is_for() -> None:
     public = [path for path in _modules() if not path.name.startswith("_")]
 
     assert [_name(path) for path in public if not ast.get_docstring(_tree(path))] == []
+
+
+def test_every_provider_is_held_apart_from_the_others() -> None:
+    linter = tomllib.loads((FUNCTIONS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (apart,) = [contract for contract in linter["contracts"] if contract["type"] == "independence"]
+
+    assert set(apart["modules"]) == {f"functions.providers.{name}" for name in PROVIDERS}
 
 
 def test_no_file_has_more_than_300_lines() -> None:
