@@ -171,8 +171,6 @@ BREAKS: dict[str, tuple[Behaviour, int]] = {
     "502 with a page": (answering(page("502 Bad Gateway", b"<html>nginx</html>")), 1),
     "503 with another's JSON": (answering(page("503 Down", b'{"message":"no healthy upstream"}')), 1),
     "503 with Retry-After": (answering(page("503 Down", b"", "Retry-After: 7")), 1),
-    "302": (answering(page("302 Found", b"", "Location: /elsewhere")), 1),
-    "307": (answering(page("307 Over There", b"", "Location: /elsewhere")), 1),
     **{f"200 with {what}": (answering(page("200 OK", body)), 1) for what, body in RUBBISH.items()},
 }
 
@@ -189,6 +187,16 @@ async def test_what_breaks_off_or_makes_no_sense_is_unknown_and_is_not_sent_agai
 
     assert (result.outcome, result.retry_after, result.message_id) == (Outcome.UNKNOWN, None, None)
     assert (len(server.requests), server.connections) == (requests, 1)
+
+
+@pytest.mark.parametrize("status", [302, 307])
+@pytest.mark.parametrize("name", NAMES)
+async def test_whoever_sends_us_elsewhere_is_not_followed(name: str, http: aiohttp.ClientSession, status: int) -> None:
+    async with serving(answering(page(f"{status} Over There", b"", "Location: /elsewhere"))) as server:
+        result = await sent(name, http, at(server))
+
+    assert result == SendResult(provider=name, outcome=Outcome.UNKNOWN, reason=f"http_{status}")
+    assert (len(server.requests), server.connections) == (1, 1)
 
 
 IN_THE_VENDORS_WORDS: dict[str, Callable[[str], bytes]] = {
