@@ -56,15 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     try:
-        configuration = load_configuration(SHIPPED_SERVICES)
         aws = Aws.of_the_shell(arguments.region)
         if arguments.rollback:
             asyncio.run(rollback.roll_back(aws, arguments.stack_name, confirmed=arguments.yes))  # noqa: TID251 - no function
             return 0
-        parameters = {**rights_of(configuration.named), **_parameters(arguments)}
+        named = load_configuration(SHIPPED_SERVICES).named  # and no mistake in it is built
+        parameters = {**rights_of(named), **_parameters(arguments)}
         order = Order(stack=arguments.stack_name, parameters=parameters, confirmed=arguments.yes)
         deployed = asyncio.run(deploy(aws, order))  # noqa: TID251 - this is no function
-        lacking = asyncio.run(without(aws, order.stack, configuration.named))  # noqa: TID251 - this is no function
+        lacking = asyncio.run(without(aws, order.stack, named))  # noqa: TID251 - this is no function
     except (DeployFailed, NotDeployed, AwsUnavailable, ServiceFileError, rollback.NoWayBack, sam.BuildFailed) as error:
         say(str(error))
         return 1
