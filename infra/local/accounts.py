@@ -17,6 +17,7 @@ _OF_THE_VENDOR = frozenset({"private_key"})
 
 def new_accounts() -> Accounts:
     telnyx_private, telnyx_public = new_private_key()
+    both_ways = _standard_secret()
     return {
         "aliyun": _account(access_key_id=f"LTAI{_hex(8)}", access_key_secret=_hex(15)),
         "infobip": _account(api_key=f"{_hex(16)}-{_hex(4)}", base_url="https://salvo.api.infobip.com"),
@@ -27,7 +28,7 @@ def new_accounts() -> Accounts:
         "tencent": _account(secret_id=f"AKID{_hex(16)}", secret_key=_hex(16), sdk_app_id="1400000000"),
         "twilio": _account(account_sid=f"AC{_hex(16)}", auth_token=_hex(16)),
         "vonage": _account(api_key=_hex(4), api_secret=_hex(8), signature_secret=_hex(16)),
-        "webhook": _account(url="https://sms.example.com/send", signing_secret=_standard_secret()),
+        "webhook": _account(url="https://sms.example.com/send", signing_secret=both_ways, receipts_secret=both_ways),
         "yunpian": _account(apikey=_hex(16)),
     }
 
