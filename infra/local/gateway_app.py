@@ -8,7 +8,6 @@ import struct
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -78,21 +77,22 @@ class Gateway:
             case Answer():
                 return as_response(taken)
             case Approved():
-                asked = Asked(provider=provider, request=self._next_request(), received_at=call.at)
-                self._asked.append(replace(asked, outcome="approved", message_id=taken.message_id))
+                (approval,) = self._note(provider, call)
+                approval.outcome, approval.message_id = "approved", taken.message_id
                 return as_response(taken.answer)
-        return await self._send(request, Request(provider, vendor, call, taken, self._note(provider, call, taken)))
+            case Refused():
+                asked = self._note(provider, call)
+            case _:
+                asked = self._note(provider, call, taken)
+        return await self._send(request, Request(provider, vendor, call, taken, asked))
 
-    def _note(self, provider: str, call: Call, taken: Sequence[Submission] | Refused) -> list[Asked]:
-        number = self._next_request()
-        blank = Asked(provider=provider, request=number, received_at=call.at)
-        found = [blank] if isinstance(taken, Refused) else [noted(blank, submission) for submission in taken]
+    def _note(self, provider: str, call: Call, submissions: Sequence[Submission] = ()) -> list[Asked]:
+        """What is to be remembered of a request: for each of its messages, or for itself where it has none."""
+        self._requests += 1
+        found = [noted(provider, self._requests, call.at, submission) for submission in submissions]
+        found = found or [Asked(provider=provider, request=self._requests, received_at=call.at)]
         self._asked.extend(found)
         return found
-
-    def _next_request(self) -> int:
-        self._requests += 1
-        return self._requests
 
     async def _send(self, http: web.Request, request: Request) -> web.Response:
         step = self._faults.next(request.provider)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -64,9 +64,11 @@ async def as_call(request: web.Request, provider: str) -> Call:
     )
 
 
-def noted(blank: Asked, submission: Submission) -> Asked:
-    return replace(
-        blank,
+def noted(provider: str, request: int, received_at: float, submission: Submission) -> Asked:
+    return Asked(
+        provider=provider,
+        request=request,
+        received_at=received_at,
         to=submission.to,
         reference=submission.reference,
         sender=submission.sender,
