@@ -32,6 +32,7 @@ from infra.local.trial_routes import write_services
 from infra.local.up import add_gateway_arguments
 
 _SERVICE = "default"
+_DEFAULT = "yunpian"
 _SENDER_TIMEOUT = 120.0
 """Seconds. Longer than the template's 15, so that one invocation takes a batch of any size."""
 _VISIBILITY_TIMEOUT = 150
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider",
         type=_providers,
-        default=[],
+        default=[_DEFAULT],
         metavar="NAMES",
         help="by whom, in the order in which they are asked: one name, or several such as twilio,vonage (yunpian)",
     )
@@ -61,6 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
+    for provider in arguments.down:
+        if provider not in arguments.provider:
+            say(f"--down names {provider}, which is not asked: it goes with --provider")
+            return 1
     try:
         result = asyncio.run(_run(arguments))  # noqa: TID251 - this is no function
     except FunctionError as error:
@@ -91,12 +96,17 @@ async def _run(arguments: argparse.Namespace) -> Result:
                 await _enqueue(base.resources, numbers)
                 seconds = await _send_all(base, sender, arguments.codes)
             fates = await _fates(base, numbers, log)
-            return Result(fates=fates, seconds=seconds, expiries=await _expiries(base.resources))
+            return Result(
+                fates=fates,
+                seconds=seconds,
+                expiries=await _expiries(base.resources),
+                providers=arguments.provider,
+            )
 
 
 def _services(providers: Sequence[str], folder: Path) -> Path | None:
     """None for what is shipped."""
-    if not providers:
+    if providers == [_DEFAULT]:
         return None
     write_services(folder / "services.toml", {_SERVICE: providers})
     return folder / "services.toml"

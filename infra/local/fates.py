@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,11 +36,8 @@ class Result:
     seconds: float
     expiries: Counter[int]
     """Codes stored in the table, by the second in which they expire."""
-
-    @property
-    def by_provider(self) -> Counter[str]:
-        """Messages that arrived, by who took them."""
-        return Counter(fate.provider for fate in self.fates if fate.received)
+    providers: Sequence[str] = ()
+    """Those that were asked, in their order."""
 
     @property
     def twice(self) -> list[Fate]:
@@ -74,8 +71,9 @@ def _summary(result: Result) -> Iterable[str]:
     if result.expiries:
         first, last = (_clock(second) for second in (min(result.expiries), max(result.expiries)))
         yield f"{result.expiries.total()} codes are stored in the table and expire from {first} to {last} UTC"
-    if len({fate.provider for fate in result.fates}) > 1:
-        yield f"taken by {', '.join(f'{name}: {number}' for name, number in result.by_provider.most_common())}"
+    if len(result.providers) > 1:
+        taken = Counter(fate.provider for fate in result.fates if fate.received)
+        yield f"taken by {', '.join(f'{name}: {taken[name]}' for name in result.providers)}"
     for outcome, number in Counter(fate.outcome for fate in result.fates if not fate.received).most_common():
         yield f"{number} not sent: {_WORDS.get(outcome, outcome)}"
     yield f"lost: {len(result.lost)}, sent twice: {len(result.twice)}"

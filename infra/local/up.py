@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run what ./salvo build made, deployed by the real template (needs the functions' own Python)",
     )
     add_gateway_arguments(parser, latency=0.2)
+    parser.epilog = (
+        "The vendors are simulated: whatever services.toml names. At the address that is printed as simulator, "
+        'PUT /control with {"provider": "twilio", "always": {"answer": "refuse"}} takes one down, DELETE /control '
+        "brings all back, and /control/requests.json has what they were asked (infra/local/gateway.py has the rest)."
+    )
 
 
 def add_gateway_arguments(parser: argparse.ArgumentParser, *, latency: float) -> None:

@@ -45,7 +45,34 @@ def test_what_the_gateway_refuses_is_sent_later_and_what_it_drops_is_told() -> N
     assert "unknown" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--codes", "0"], ["--codes", "10001"], ["--latency", "9"], ["--fail", "2"]])
+def test_what_one_provider_does_not_take_the_next_one_sends_and_the_table_says_which() -> None:
+    done = demo("--codes", "10", "--latency", "0.1", "--provider", "twilio,vonage", "--down", "twilio")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 of 10 codes sent" in done.stdout
+    assert "taken by twilio: 0, vonage: 10" in done.stdout
+    assert len(re.findall(r"\+(?:49|86)[0-9]{11} │ vonage .*vfy_k1_[a-z2-7]{40}.*accepted", done.stdout)) == 10
+    assert "lost: 0, sent twice: 0" in done.stdout
+
+
+def test_a_provider_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    done = demo("--provider", "twilio,pigeon")
+
+    assert done.returncode == 2
+    assert "'pigeon' is no provider; there are aliyun, aws_sms, infobip" in done.stderr
+
+
+def test_a_provider_that_is_down_has_to_be_one_that_is_asked() -> None:
+    done = demo("--provider", "twilio", "--down", "vonage")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["salvo: --down names vonage, which is not asked: it goes with --provider"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--codes", "0"], ["--codes", "10001"], ["--latency", "9"], ["--fail", "2"], ["--provider", "twilio,twilio"]],
+)
 def test_what_makes_no_sense_is_refused(arguments: list[str]) -> None:
     assert demo(*arguments).returncode == 2
 
