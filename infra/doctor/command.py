@@ -27,6 +27,7 @@ from infra.doctor import (
     providers,
     queues,
     report,
+    routes,
     stack,
     storage,
 )
@@ -42,6 +43,7 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("receipts", stack.check_receipts),
     ("keys", keys.check_keyring),
     ("callers", keys.check_callers),
+    ("routes", routes.check_routes),
     ("providers", providers.check_providers),
     ("spare secrets", providers.check_spare_secrets),
     ("table", storage.check_table),

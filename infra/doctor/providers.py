@@ -15,7 +15,7 @@ from functions.service_file import Configuration
 from functions.usecases.ports import KeysUnavailable
 from infra.aws import Aws
 from infra.doctor import aws_senders, dry_runs, yunpian
-from infra.doctor.finding import Finding, Level, fail, ok
+from infra.doctor.finding import Finding, Level, fail, ok, warn
 from infra.doctor.subject import Subject
 from infra.provider_secrets import WITH_SECRET, kind_of, revealed, secret_name, stored
 from infra.stored_secret import read_if_there
@@ -26,6 +26,9 @@ _OF_AWS: Mapping[str, Callable[[Aws], Awaitable[Finding]]] = {
 }
 _ADDRESSES = {"yunpian": ("yunpian", "yunpian_multi")}
 """Whose `url` in services.toml is that of the vendor's dry run too, where it is not the provider of that name alone."""
+
+_BELIEVED_BY = {"vonage_messages": "signature_secret"}
+"""Optional entries that receipts hang on."""
 
 
 async def check_providers(subject: Subject) -> list[Finding]:
@@ -66,7 +69,15 @@ async def _check(subject: Subject, provider: str) -> list[Finding]:
             secret = read_secret(provider, content, kind_of(provider))
         except KeysUnavailable as error:
             return [fail(about, str(error), f"{again}, or put its last good version back")]
-    return [ok(about, "everything is in it"), await ask(subject.http, provider, secret, subject.configuration)]
+    return [_whole(about, provider, secret), await ask(subject.http, provider, secret, subject.configuration)]
+
+
+def _whole(about: str, provider: str, secret: Secret) -> Finding:
+    entry = _BELIEVED_BY.get(provider)
+    if entry is None or entry in revealed(secret):
+        return ok(about, "everything is in it")
+    found = f"without {entry} messages go out, and no receipt is believed"
+    return warn(about, found, f"./salvo credentials {provider} --also {entry}")
 
 
 def _right_to_send(subject: Subject, provider: str) -> Finding:

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from functions.domain.routing import Route, Via
 from functions.domain.service import Service
+from functions.route_file import ProviderSettings
 from functions.service_file import Configuration, load_configuration
 from infra import provider_secrets
 from infra.deploy import Order, deploy
@@ -208,6 +209,24 @@ async def test_a_provider_that_a_route_names_and_that_has_no_credentials_fails(s
     assert finding.level is Level.FAIL
     assert finding.found == f"there is no secret {STACK}-provider-twilio, and a route names twilio"
     assert finding.advice == f"./salvo credentials twilio --stack-name {STACK}"
+
+
+@pytest.mark.parametrize(("more", "level"), [({}, Level.WARN), ({"signature_secret": "s" * 32}, Level.OK)])
+async def test_an_entry_that_receipts_hang_on_is_asked_for(
+    salvo: Subject, ward: Ward, more: dict[str, str], level: Level
+) -> None:
+    name = provider_secrets.secret_name(STACK, "vonage_messages")
+    async with ward.client("secretsmanager") as secretsmanager:
+        entries = {"api_key": "k", "api_secret": "s", "receipt_token": "t", **more}
+        await provider_secrets.store(secretsmanager, name, entries, stack=STACK, key="")
+        settings = {"vonage": ProviderSettings(url="http://127.0.0.1:9")}
+        subject = _with_routes(salvo, "vonage_messages")
+        configuration = dataclasses.replace(subject.configuration, providers=settings)
+        whole, _ = await providers.check_providers(dataclasses.replace(subject, configuration=configuration))
+        await secretsmanager.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+
+    assert whole.level is level
+    assert whole.advice == ("" if level is Level.OK else "./salvo credentials vonage_messages --also signature_secret")
 
 
 async def test_credentials_that_no_route_needs_are_told(salvo: Subject) -> None:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from functions.domain.routing import Route, Via
+from functions.domain.service import Service
 from functions.service_file import Configuration
 from infra.aws import Aws
 from infra.deployed import Deployed, Resource
-from infra.doctor import alarms, api, stack
+from infra.doctor import alarms, api, routes, stack
 from infra.doctor.finding import Level
 from infra.doctor.subject import Subject
 from infra.local.embedded_aws import aws_client
 from tests.examined import Api, base_url, now, served_api, with_parameter, with_stack
 
 NOBODY = "http://127.0.0.1:9"
+
+
+def _by(*providers: str, **settings: Any) -> Service:
+    return Service(routes=(Route(providers=tuple(Via(provider=name) for name in providers)),), **settings)
 
 
 @pytest.fixture
@@ -88,6 +95,43 @@ async def test_an_own_name_for_receipts_has_to_lead_to_the_api(salvo: Subject, s
     nowhere = await stack.check_receipts(with_parameter(salvo, "ReceiptsUrl", NOBODY))
 
     assert [findings[0].level for findings in (leads, astray, nowhere)] == [Level.OK, Level.FAIL, Level.FAIL]
+
+
+@pytest.mark.parametrize(
+    ("service", "level", "told"),
+    [
+        (Service(), Level.OK, "of 1 services"),
+        (Service(code_length=8), Level.OK, "of 1 services"),
+        (_by("tencent", "yunpian"), Level.OK, "of 1 services"),
+        (
+            _by("tencent", "yunpian", code_length=8),
+            Level.FAIL,
+            "tencent takes codes of up to 6 digits, and these have 8",
+        ),
+        (_by("twilio", "vonage", confirm_within=45), Level.OK, "of 1 services"),
+        (_by("sns", confirm_within=45), Level.OK, "of 1 services"),
+        (_by("twilio", "sns", confirm_within=45), Level.WARN, "sns: nobody hears whether a message arrived"),
+    ],
+)
+async def test_routes_that_do_other_than_their_writer_thinks_are_told(
+    salvo: Subject, service: Service, level: Level, told: str
+) -> None:
+    subject = dataclasses.replace(salvo, configuration=Configuration(services={"default": service}))
+
+    (finding,) = await routes.check_routes(with_parameter(subject, "ReceiptsUrl", "https://own"))
+
+    assert finding.level is level
+    assert finding.found.startswith(told)
+
+
+async def test_receipts_that_are_waited_for_have_to_come(salvo: Subject) -> None:
+    service = _by("twilio", "vonage", confirm_within=45)
+
+    (finding,) = await routes.check_routes(
+        dataclasses.replace(salvo, configuration=Configuration(services={"default": service}))
+    )
+
+    assert (finding.level, "no ReceiptsUrl" in finding.found) == (Level.WARN, True)
 
 
 async def test_an_api_that_is_ill_or_silent_fails(salvo: Subject, server: Api) -> None:
