@@ -230,6 +230,7 @@ class Harness:
         self.circuits = OpenCircuits()
         self.rates = GivenRates()
         self.times = GivenTimes()
+        self.heard_of = {PROVIDER, "a", "b"}
         self.seconds_left = 20.0
         self.queue = RecordingQueue()
         self.dead_letters = RecordingDeadLetters()
@@ -256,7 +257,9 @@ class Harness:
 
     @property
     def follow_up(self) -> FollowUp:
-        return FollowUp(queue=self.queue, times=self.times, clock=self.clock, journal=self.journal)
+        return FollowUp(
+            heard_of=self.heard_of, queue=self.queue, times=self.times, clock=self.clock, journal=self.journal
+        )
 
     @property
     def deliver(self) -> Deliver:

@@ -39,7 +39,7 @@ class Accounts:
         return {name: await self._open(name) for name in sorted(self.common.configuration.named)}
 
     async def _open(self, name: str) -> Provider:
-        settings = self.common.configuration.providers.get(name, ProviderSettings())
+        settings = settings_of(self.common, name)
         account = Account(
             fetch_secret=secret_of(name, self.common, self.secrets_client),
             session=self.session,
@@ -48,18 +48,35 @@ class Accounts:
             entropy=secrets.token_bytes,
             url=f"{self.common.providers_url}/{name}" if self.common.providers_url else settings.url,
             receipts_url=self.common.receipts_url,
-            configuration_set=settings.configuration_set or self._set_for(settings),
+            configuration_set=configuration_set_of(self.common, settings),
         )
         provider: Provider = await module_of(name).open_provider(account)
         return provider
 
-    def _set_for(self, settings: ProviderSettings) -> str | None:
-        """The stack's own, which there is in its own region only."""
-        return None if settings.url else self.common.configuration_set
-
 
 def module_of(name: str) -> ModuleType:
     return import_module(f"functions.providers.{name}")
+
+
+def settings_of(common: Common, name: str) -> ProviderSettings:
+    return common.configuration.providers.get(name, ProviderSettings())
+
+
+def configuration_set_of(common: Common, settings: ProviderSettings) -> str | None:
+    """AWS's. The stack's own there is in its own region only."""
+    return settings.configuration_set or (None if settings.url else common.configuration_set)
+
+
+def heard_of(common: Common) -> frozenset[str]:
+    """The providers whose receipts come to us: as events of AWS's, or to our address."""
+    return frozenset(name for name in common.configuration.named if _is_heard_of(common, name))
+
+
+def _is_heard_of(common: Common, name: str) -> bool:
+    module = module_of(name)
+    if hasattr(module, "read_event"):
+        return configuration_set_of(common, settings_of(common, name)) is not None
+    return common.receipts_url is not None and hasattr(module, "RECEIPTS")
 
 
 def secret_of(name: str, common: Common, secrets_client: Any) -> FetchSecret:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.aws import Clients
-from functions.handlers.providers import Accounts, Readiness
+from functions.handlers.providers import Accounts, Readiness, heard_of
 from functions.queues.sqs import SqsSendQueue
 from functions.runtime import Connections, TimeLeft, wall_clock, wall_clock_in_milliseconds
 from functions.settings import Common, Sending
@@ -65,7 +65,11 @@ async def build_sending(
             store=store,
             submit=_submit(common, table, providers, remaining),
             follow_up=FollowUp(
-                queue=queue, times=DynamoDeliveryTimes(table, wall_clock), clock=wall_clock, journal=journal
+                heard_of=heard_of(common),
+                queue=queue,
+                times=DynamoDeliveryTimes(table, wall_clock),
+                clock=wall_clock,
+                journal=journal,
             ),
             clock=wall_clock,
             journal=journal,

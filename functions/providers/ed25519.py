@@ -13,7 +13,6 @@ Point: TypeAlias = tuple[int, int, int, int]
 """X, Y, Z and T: x = X/Z, y = Y/Z, xy = T/Z."""
 
 KEY_BYTES = 32
-SIGNATURE_BYTES = 64
 
 _P = 2**255 - 19
 _ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -26,9 +25,10 @@ _SIGN = 1 << 255
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether the key's owner signed the message, by the equation without the cofactor, as most libraries have it."""
     key = _decode(public_key)
-    if key is None or _has_small_order(key) or len(signature) != SIGNATURE_BYTES:
+    commitment, answer = signature[:KEY_BYTES], signature[KEY_BYTES:]
+    if key is None or _has_small_order(key) or len(answer) != KEY_BYTES:
         return False
-    commitment, s = signature[:KEY_BYTES], int.from_bytes(signature[KEY_BYTES:], "little")
+    s = int.from_bytes(answer, "little")
     if s >= _ORDER:  # else there would be another signature for each
         return False
     digest = hashlib.sha512(commitment + public_key + message).digest()

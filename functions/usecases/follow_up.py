@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from functions.domain.verification import Record
@@ -16,6 +17,8 @@ WORTHWHILE = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUp:
+    heard_of: Collection[str]
+    """The providers whose receipts come to us. Of the others nobody waits for one: each code would be sent twice."""
     queue: SendQueue
     times: DeliveryTimes
     clock: Clock
@@ -24,6 +27,8 @@ class FollowUp:
     async def __call__(self, record: Record, wish: Wish, tried: str) -> None:
         """Never raises: the message is out, and this is for the few that do not arrive."""
         live = record.verification
+        if tried not in self.heard_of:
+            return
         wait = await self._wait(wish)
         if wait is None or live.own_code or self.clock() + wait + WORTHWHILE > live.expires_at:
             return

@@ -200,6 +200,13 @@ class TestNobodyLooksAgain:
 
         assert harness.queue.later == []
 
+    async def test_where_the_receipts_of_who_took_it_do_not_come_to_us(self, harness: Harness) -> None:
+        harness.heard_of = {"b"}
+
+        await start(waiting(harness))
+
+        assert harness.queue.later == []
+
     async def test_where_the_outcome_is_unknown(self, harness: Harness) -> None:
         await start(with_two(harness, says("a", Outcome.UNKNOWN), takes("b"), confirm_within=WAIT))
 

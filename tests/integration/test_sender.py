@@ -817,7 +817,9 @@ class Simulation:
                 rates=GivenRates(),
                 remaining=lambda: PLENTY,
             ),
-            follow_up=FollowUp(queue=RecordingQueue(), times=GivenTimes(), clock=self.clock, journal=journal),
+            follow_up=FollowUp(
+                heard_of=(), queue=RecordingQueue(), times=GivenTimes(), clock=self.clock, journal=journal
+            ),
             clock=self.clock,
             journal=journal,
         )
