@@ -64,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
         parameters = {**rights_of(named), **_parameters(arguments)}
         order = Order(stack=arguments.stack_name, parameters=parameters, confirmed=arguments.yes)
         deployed = asyncio.run(deploy(aws, order))  # noqa: TID251 - this is no function
-        lacking = asyncio.run(without(aws, order.stack, named))  # noqa: TID251 - this is no function
+        lacking = asyncio.run(without_credentials(aws, order.stack, named))  # noqa: TID251 - this is no function
     except (DeployFailed, NotDeployed, AwsUnavailable, ServiceFileError, rollback.NoWayBack, sam.BuildFailed) as error:
         say(str(error))
         return 1
@@ -103,6 +103,15 @@ async def deploy(
     if before is None and not deployed.parameters.get("ReceiptsUrl") and "ReceiptsUrl" not in order.parameters:
         deployed = await _ask_for_receipts(aws, order.stack, deployed, run)
     return deployed
+
+
+async def without_credentials(aws: Aws, stack: str, named: Iterable[str]) -> list[str]:
+    """Those of the named providers that have none yet. It is deployed: who may not look for them has not failed."""
+    try:
+        return await without(aws, stack, named)
+    except AWS_ERRORS as error:
+        say(f"whether the providers have their credentials is not known: {explain(error)}")
+        return []
 
 
 def next_steps(deployed: Deployed, region: str, lacking: Sequence[str]) -> str:

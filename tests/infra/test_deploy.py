@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -12,15 +13,18 @@ from queue import Queue
 from subprocess import run
 
 import pytest
+from aiohttp import web
 
 from infra import deploy as command
 from infra import sam
+from infra.aws import Aws
 from infra.command import main
-from infra.deploy import DeployFailed, Order, deploy, next_steps
+from infra.deploy import DeployFailed, Order, deploy, next_steps, without_credentials
 from infra.deployed import FUNCTIONS, Deployed, NotDeployed, find
 from infra.environments import ROOT
-from infra.provider_secrets import without
+from infra.local.embedded_aws import aws_client
 from infra.rollback import NoWayBack, live_version, roll_back
+from tests.adapters import Vendor, open_for_business
 from tests.stub_stack import STACK, StubStack, embedded
 
 
@@ -94,9 +98,21 @@ async def test_credentials_are_asked_for_where_a_route_needs_them_and_there_are_
         for name in (f"{STACK}-provider-vonage", f"{STACK}-provider-yunpian-of-another"):
             await secretsmanager.create_secret(Name=name, SecretString="{}")
 
-    lacking = await without(cloud.aws, STACK, {"yunpian", "vonage", "vonage_messages", "aws_sms"})
+    lacking = await without_credentials(cloud.aws, STACK, {"yunpian", "vonage", "vonage_messages", "aws_sms"})
 
     assert lacking == ["yunpian"]
+
+
+async def test_who_may_deploy_and_not_look_for_credentials_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"__type": "AccessDeniedException", "Message": "not you"}, status=400)
+
+    async with open_for_business(Vendor(refuse)) as aws:
+        refusing = Aws("eu-central-1", functools.partial(aws_client, endpoint=aws.url))
+        lacking = await without_credentials(refusing, STACK, {"yunpian"})
+
+    assert lacking == []
+    assert capsys.readouterr().err.endswith("is not known: AWS refuses ListSecrets: not you\n")
 
 
 async def test_the_first_code_has_nothing_before_it_to_go_back_to(cloud: StubStack, first: Deployed) -> None:
