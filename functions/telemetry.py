@@ -46,7 +46,7 @@ _SENDS: Mapping[str, str] = {
 }
 _RECEIPTS: Mapping[str, str] = {DeliveryStatus.DELIVERED: "Delivered", DeliveryStatus.FAILED: "Undelivered"}
 _CHECKS: Mapping[str, str] = {"approved": "Approved", "wrong": "WrongCode"}
-_CIRCUITS: Mapping[str, str] = {"opened": "CircuitOpened"}
+_CIRCUITS: Mapping[str, str] = {"opened": "CircuitOpened", "still_open": "CircuitOpened"}
 _BY_OUTCOME = {"send": _SENDS, "receipt": _RECEIPTS, "check": _CHECKS, "circuit": _CIRCUITS}
 _BY_EVENT: Mapping[str, str] = {"buried": "Buried", "failover": "Failover"}
 SEND_MILLISECONDS = "SendMilliseconds"

@@ -137,8 +137,11 @@ class DynamoCircuits:
         self.journal("circuit", provider=provider, outcome="not_known", reason=str(error))
 
     def _tell(self, provider: str, before: Circuit, after: Circuit) -> None:
+        """Of an outage its beginning, every try that failed, and its end."""
         if before.closed != after.closed:
             self.journal("circuit", provider=provider, outcome="closed" if after.closed else "opened")
+        elif after.open_until > before.open_until:
+            self.journal("circuit", provider=provider, outcome="still_open")
 
 
 _failed = failed  # `note` has an argument of that name

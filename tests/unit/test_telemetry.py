@@ -320,6 +320,7 @@ def test_an_event_is_not_logged_though_the_environment_asks_for_it(monkeypatch: 
         ({"event": "left", "reason": "too_late"}, "Stale"),
         ({"event": "buried"}, "Buried"),
         ({"event": "circuit", "provider": "twilio", "outcome": "opened"}, "CircuitOpened"),
+        ({"event": "circuit", "provider": "twilio", "outcome": "still_open"}, "CircuitOpened"),
         ({"event": "failover", "provider": "twilio"}, "Failover"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
