@@ -9,10 +9,19 @@ from typing import Any
 import pytest
 
 from functions.queues.messages import decode_job
+from functions.usecases.ports import SendJob
 from infra import template
 from tests import event_files
 
-HTTP = ["http_start", "http_check", "http_status", "http_cancel", "http_health", "http_receipt"]
+HTTP = [
+    "http_start",
+    "http_check",
+    "http_status",
+    "http_cancel",
+    "http_health",
+    "http_receipt",
+    "http_receipt_by_get",
+]
 SQS = ["sqs_one", "sqs_batch"]
 
 
@@ -62,7 +71,7 @@ def test_one_message_of_the_batch_is_poison() -> None:
 
 def test_no_two_messages_have_an_id_or_a_number_in_common() -> None:
     records = [record for name in SQS for record in event_files.read(name)["Records"]]
-    numbers = [job.to for record in records if (job := decode_job(record["body"])) is not None]
+    numbers = [job.to for record in records if isinstance(job := decode_job(record["body"]), SendJob)]
 
     assert len({record["messageId"] for record in records}) == len(records)
     assert len(set(numbers)) == len(numbers)
