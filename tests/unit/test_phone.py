@@ -231,7 +231,7 @@ def test_a_number_shows_its_country_code_and_its_last_two_digits() -> None:
 
 def test_a_number_is_not_shown_in_what_holds_it() -> None:
     number = parse_phone_number("+4915112345678")
-    message = Message(to=number, text=Sensitive("123456"), reference="r", valid_for=600)
+    message = Message(to=number, text=Sensitive("123456"), code=Sensitive("123456"), reference="r", valid_for=600)
 
     shown = (
         f"{number} {number!r} {number!s} {number!a} {[number]} {(number,)} {{1: {number}}} {Holder(number)} {message}"
