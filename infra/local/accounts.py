@@ -27,7 +27,7 @@ def new_accounts() -> Accounts:
         "telnyx": _account(api_key=f"KEY{_hex(16)}", public_key=telnyx_public, private_key=telnyx_private),
         "tencent": _account(secret_id=f"AKID{_hex(16)}", secret_key=_hex(16), sdk_app_id="1400000000"),
         "twilio": _account(account_sid=f"AC{_hex(16)}", auth_token=_hex(16)),
-        "vonage": _account(api_key=_hex(4), api_secret=_hex(8), signature_secret=_hex(16)),
+        "vonage": _account(api_key=_hex(4), api_secret=_hex(8), signature_secret=_hex(16), signature_method="sha256"),
         "webhook": _account(url="https://sms.example.com/send", signing_secret=both_ways, receipts_secret=both_ways),
         "yunpian": _account(apikey=_hex(16)),
     }

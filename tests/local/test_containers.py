@@ -193,7 +193,7 @@ def test_a_function_is_told_of_no_variable_that_the_template_does_not_name(
 def test_no_secret_is_written(resources: Resources) -> None:
     written = json.dumps(overrides(resources.environment()))
 
-    held = [value for account in resources.accounts.values() for value in account.values()]
+    held = {value for account in resources.accounts.values() for value in account.values()}
     assert len(held) > 30
     assert [value for value in held if value in written] == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,9 @@ _TTL = range(20_000, 604_800_001)
 _LONGEST = 100
 """Characters of a reference and of a callback address."""
 
+_MD5HASH = "md5hash"
+"""The oldest of the methods. All others are an HMAC's digest."""
+
 _STATUSES: Mapping[State, tuple[str, str]] = {
     "sent": ("accepted", "0"),
     "delivered": ("delivered", "0"),
@@ -47,7 +51,8 @@ class Vonage:
 
     def __init__(self, account: Account) -> None:
         self._key, self._secret = account["api_key"], account["api_secret"]
-        self._signature_secret = account.get("signature_secret")
+        self._signature_secret = account["signature_secret"]
+        self._method = account.get("signature_method")
 
     def take(self, call: Call) -> Sequence[Submission] | Approved | Answer:
         form = call.form
@@ -106,12 +111,17 @@ class Vonage:
         }
 
     def _signed(self, receipt: dict[str, str], at: float) -> dict[str, Any]:
-        """Where the account has a signature secret: HMAC-SHA256 over all of it, by name."""
-        if self._signature_secret is None:
+        """By the method that was chosen for the account; not where none was."""
+        if self._method is None:
             return receipt
         receipt |= {"timestamp": str(int(at)), "nonce": "simulated"}
         text = "".join(f"&{name}={_without_separators(receipt[name])}" for name in sorted(receipt))
-        return {**receipt, "sig": hmac.digest(self._signature_secret.encode(), text.encode(), "sha256").hex()}
+        if self._method == _MD5HASH:
+            return {
+                **receipt,
+                "sig": hashlib.md5((text + self._signature_secret).encode(), usedforsecurity=False).hexdigest(),
+            }
+        return {**receipt, "sig": hmac.digest(self._signature_secret.encode(), text.encode(), self._method).hex()}
 
 
 def _without_separators(value: str) -> str:
