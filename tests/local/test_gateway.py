@@ -269,6 +269,47 @@ async def test_a_client_that_does_not_wait_gets_its_message_all_the_same(
     assert await eventually(delivered)
 
 
+async def test_what_is_set_for_one_vendor_goes_before_what_is_set_for_all(sender: Sender) -> None:
+    await sender.control(latency=0.25, caps={"interval": 30, "hourly": 3})
+    await sender.control(provider="yunpian", latency=0, caps=None)
+
+    told = await sender.get("/control")
+    assert told["latency"] == 0.25
+    assert told["providers"] == {"yunpian": {"latency": 0.0, "caps": None, "script": []}}
+    assert [await sender.code() for _ in range(2)] == [0, 0]
+
+
+async def test_a_vendor_is_down_until_it_is_back(sender: Sender) -> None:
+    await sender.control(provider="yunpian", always={"answer": "refuse"}, script=[{"answer": "accept"}])
+    assert [await sender.code() for _ in range(3)] == [-50] * 3
+
+    await sender.control(provider="yunpian", always=None)
+
+    assert await sender.code() == 0
+    assert await sender.get("/control/requests.json", provider="twilio") == []
+    assert len(await sender.get("/control/requests.json", provider="yunpian")) == 4
+
+
+async def test_everything_is_taken_back_at_once(sender: Sender) -> None:
+    before = await sender.get("/control")
+    await sender.control(latency=1, fail=1, always={"answer": "drop"}, script=[{"answer": "drop"}], receipts=[])
+    await sender.control(provider="yunpian", latency=2, script=[{"answer": "drop"}])
+
+    await sender.reset()
+
+    kept = {name: value for name, value in (await sender.get("/control")).items() if name != "most_open"}
+    assert kept == {name: before[name] for name in kept}
+    assert await sender.code() == 0
+
+
+async def test_an_answer_may_say_how_long_to_wait(sender: Sender) -> None:
+    await sender.control(script=[{"answer": "refuse", "code": -5, "retry_after": 7}])
+    url, form = f"{sender.url}/yunpian/v2/sms/single_send.json", {"apikey": APIKEY, "mobile": GERMAN, "text": TEXT}
+
+    async with sender.http.post(url, data=form) as answer:
+        assert (answer.status, (await answer.json())["code"], answer.headers["Retry-After"]) == (400, -5, "7")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -277,6 +318,8 @@ async def test_a_client_that_does_not_wait_gets_its_message_all_the_same(
         {"script": [{"answer": "explode"}]},
         {"script": [{"answer": "drop", "colour": 1}]},
         {"failures": 1},
+        {"provider": "pigeon", "latency": 1},
+        {"receipts": ["read"]},
     ],
 )
 async def test_controls_that_make_no_sense_are_refused(sender: Sender, settings: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from infra.local.execution_environment import Function
 from infra.local.gateway import GatewayProcess
-from infra.local.http_front import forwarded, proxied, serve
+from infra.local.http_front import forwarded, handed_over, proxied, serve
 
 TOYS = "tests.local.toy_handlers"
 DOCUMENTED = json.loads((Path(__file__).parents[1] / "events" / "http_v2.json").read_text())
@@ -246,6 +246,20 @@ async def test_the_phones_inbox_can_be_mounted() -> None:
         async with client.http.get(f"{client.url}/inbox.json", params={"to": "+4915112345678"}) as answer:
             assert [message["text"] for message in await answer.json()] == ["hello"]
         assert (await client.event(path="/inbox"))["rawPath"] == "/inbox"
+
+
+@pytest.mark.parametrize(("handler", "status"), [("describe", 204), ("fail", 500)])
+async def test_an_event_of_awss_own_is_handed_over_and_comes_again_where_that_failed(handler: str, status: int) -> None:
+    function = Function(f"{TOYS}.{handler}", {}, timeout=30, name="events")
+    try:
+        async with (
+            serve({}, mounted=[handed_over("/events", function)]) as url,
+            aiohttp.ClientSession() as http,
+            http.post(f"{url}/events", json={"Records": []}) as answer,
+        ):
+            assert answer.status == status
+    finally:
+        await function.stop()
 
 
 @asynccontextmanager
