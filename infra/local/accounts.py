@@ -6,6 +6,8 @@ import base64
 import secrets
 from collections.abc import Mapping
 
+from functions.domain.receipt_token import account_token
+from functions.domain.sensitive import Sensitive
 from infra.local.vendors.telnyx import new_private_key
 
 Accounts = Mapping[str, Mapping[str, str]]
@@ -39,6 +41,11 @@ def for_the_functions(accounts: Accounts) -> Accounts:
         name: {entry: value for entry, value in account.items() if entry not in _OF_THE_VENDOR}
         for name, account in accounts.items()
     }
+
+
+def token_for_all(accounts: Accounts, provider: str) -> str:
+    """The end of the address for the receipts of all messages by this provider."""
+    return account_token(Sensitive(accounts[provider]["receipt_token"]), provider)
 
 
 def _account(**entries: str) -> dict[str, str]:

@@ -22,10 +22,8 @@ import aiohttp
 from aiobotocore.session import AioSession
 from botocore.config import Config
 
-from functions.domain.receipt_token import account_token
-from functions.domain.sensitive import Sensitive
 from infra.interpreters import aws_python
-from infra.local.accounts import Accounts, for_the_functions, new_accounts
+from infra.local.accounts import Accounts, for_the_functions, new_accounts, token_for_all
 from infra.local.ports import free_ports
 from infra.local.processes import REPOSITORY, Child, start_module
 from infra.template import read
@@ -96,7 +94,7 @@ class Resources:
 
     def account_token(self, provider: str) -> str:
         """The end of the address for the receipts of all messages by this provider."""
-        return account_token(Sensitive(self.accounts[provider]["receipt_token"]), provider)
+        return token_for_all(self.accounts, provider)
 
     def environment(self) -> dict[str, str]:
         """The functions' environment variables."""

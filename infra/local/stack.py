@@ -19,6 +19,7 @@ import aiohttp
 
 from infra import artifact, sam
 from infra.interpreters import stack_python
+from infra.local import consoles
 from infra.local.accounts import Accounts, for_the_functions, new_accounts
 from infra.local.embedded_aws import EmbeddedAws, aws_client, aws_environment
 from infra.local.gateway import GatewayProcess
@@ -94,6 +95,7 @@ async def start_stack(*, port: int, latency: float, fail: float, api_key: str) -
     ):
         stack = await deploy(aws.endpoint, _parameters(f"http://{_HOST}:{port}"), gateway.environment())
         await _fill_secrets(stack, api_key=api_key, accounts=accounts)
+        await consoles.fill_in(gateway, accounts, f"http://{_HOST}:{port}")
         around = [proxied("/inbox.json", gateway.url), forwarded(aws.endpoint, host=stack.api_host)]
         async with serve({}, port=port, mounted=around) as url:
             await _warm(url)

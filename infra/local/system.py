@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.local import consoles
 from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
 from infra.local.event_source import EventSource
 from infra.local.execution_environment import Function
@@ -24,9 +25,9 @@ VISIBILITY_TIMEOUT = 90
 
 _ENVIRONMENTS = 10
 """Of one function, at most."""
-_SET_IN_THE_CONSOLE = ("aliyun", "tencent", "vonage")
-"""Vendors that push to one address, which is set in their console; Vonage too, where ours is too long for a message."""
 _AWS_EVENTS = "/aws-events"
+_CONFIGURATION_SET = "salvo"
+"""At AWS: template.yaml makes one for those who send by AWS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +40,8 @@ class Base:
     def environment(self, *, receipts_url: str = "", services: Path | None = None) -> dict[str, str]:
         """The functions'. `services` is a file instead of the one that is shipped with them."""
         named = {} if services is None else {"SERVICES_FILE": str(services)}
-        return {**self.resources.environment(), **self.gateway.environment(), "RECEIPTS_URL": receipts_url, **named}
-
-    async def fill_in_consoles(self, receipts_url: str) -> None:
-        """What is done by hand at the vendors: where they push what comes with no address of its own."""
-        for provider in _SET_IN_THE_CONSOLE:
-            address = f"{receipts_url}/v1/receipts/{provider}/{self.resources.account_token(provider)}"
-            await self.gateway.change(provider=provider, receipts_url=address)
-        await self.gateway.change(provider="aws_sms", receipts_url=receipts_url + _AWS_EVENTS)
+        own = {"RECEIPTS_URL": receipts_url, "SMS_CONFIGURATION_SET": _CONFIGURATION_SET}
+        return {**self.resources.environment(), **self.gateway.environment(), **own, **named}
 
 
 @contextlib.asynccontextmanager
@@ -83,7 +78,8 @@ async def start_system(
         receipts = await stack.enter_async_context(_function("receipts", environment, RECEIPTS_TIMEOUT))
         around = [proxied("/inbox.json", base.gateway.url), handed_over(_AWS_EVENTS, receipts)]
         await stack.enter_async_context(serve({"/": api, "/v1/receipts": receipts}, port=port, mounted=around))
-        await base.fill_in_consoles(url)
+        await consoles.fill_in(base.gateway, base.resources.accounts, url)
+        await base.gateway.change(provider="aws_sms", receipts_url=url + _AWS_EVENTS)
         await api.warm()
         await stack.enter_async_context(
             EventSource.start(sender, endpoint=base.resources.endpoint, queue_url=base.resources.queue_url)

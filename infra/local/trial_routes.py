@@ -10,14 +10,11 @@ from functions.providers.catalog import PROVIDERS
 
 _WORDS = {"sender": "Salvo", "template": "SMS_100001", "signature": "Salvo", "entity": "1201159146595300000"}
 """What routes have to name. The simulated vendors take any that look like theirs."""
-_CONFIGURATION_SET = "salvo"
 
 
 def write_services(file: Path, routes: Mapping[str, Sequence[str]]) -> None:
     """`routes` names each service's providers."""
     lines = [line for service, providers in routes.items() for line in _service(service, providers)]
-    if any("aws_sms" in providers for providers in routes.values()):
-        lines += ["[providers.aws_sms]", f"configuration_set = {json.dumps(_CONFIGURATION_SET)}"]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

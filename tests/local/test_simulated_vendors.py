@@ -21,13 +21,13 @@ from functions.aws import ONCE
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, SendResult
 from functions.domain.identity import VerificationId, reference
 from functions.domain.phone import PhoneNumber
-from functions.domain.receipt_token import account_token, read_token
+from functions.domain.receipt_token import read_token
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.catalog import PROVIDERS
 from functions.runtime import wall_clock
 from functions.usecases.ports import LearningProvider, Provider, Push
-from infra.local.accounts import Accounts, for_the_functions, new_accounts
+from infra.local.accounts import Accounts, for_the_functions, new_accounts, token_for_all
 from infra.local.embedded_aws import aws_client
 from infra.local.trial_routes import settings_of
 from infra.local.vendors.vendor import Report, Submission
@@ -161,16 +161,12 @@ async def customer(accounts: Accounts, gateway: Gateway, receiver: Receiver) -> 
     await gateway.forget()
     receiver.failures.clear()
     for provider in SET_IN_THE_CONSOLE:
-        address = f"{receiver.url}/v1/receipts/{provider}/{gateway_token(accounts, provider)}"
+        address = f"{receiver.url}/v1/receipts/{provider}/{token_for_all(accounts, provider)}"
         await gateway.change(provider=provider, receipts_url=address)
     await gateway.change(provider="aws_sms", receipts_url=f"{receiver.url}/aws-events")
     async with AsyncExitStack() as aws_clients:
         yield Customer(accounts, gateway, receiver, aws_clients)
     assert receiver.failures == []
-
-
-def gateway_token(accounts: Accounts, provider: str) -> str:
-    return account_token(Sensitive(accounts[provider]["receipt_token"]), provider)
 
 
 def a_message(name: str, to: PhoneNumber | None = None, text: str = f"{CODE} is your code.") -> Message:
