@@ -92,10 +92,11 @@ class Faults:
     _drawn: int = 0
 
     def __post_init__(self) -> None:
+        self._own = {}
         self.reset()
 
     def reset(self) -> None:
-        """Back to how it was started."""
+        """Back to how it was started. What stands in the consoles stays there."""
         self._all = Settings(
             latency=self.latency,
             fail=self.fail,
@@ -105,7 +106,8 @@ class Faults:
             receipt_delay=self.receipt_delay,
             receipts_url=None,
         )
-        self._own = {}
+        addresses = {name: settings.receipts_url for name, settings in self._own.items()}
+        self._own = {name: Settings(receipts_url=url) for name, url in addresses.items() if url is not UNSET}
         self._scripts = defaultdict(deque)
 
     def change(self, change: Change) -> None:

@@ -302,6 +302,16 @@ async def test_everything_is_taken_back_at_once(sender: Sender) -> None:
     assert await sender.code() == 0
 
 
+async def test_the_address_in_the_console_stays_when_everything_is_taken_back() -> None:
+    async with gateway() as sender:
+        await sender.control(provider="yunpian", receipts_url="http://127.0.0.1:1/", latency=2)
+
+        await sender.reset()
+
+        told = (await sender.get("/control"))["providers"]
+        assert told == {"yunpian": {"receipts_url": "http://127.0.0.1:1/", "script": []}}
+
+
 async def test_an_answer_may_say_how_long_to_wait(sender: Sender) -> None:
     await sender.control(script=[{"answer": "refuse", "code": -5, "retry_after": 7}])
     url, form = f"{sender.url}/yunpian/v2/sms/single_send.json", {"apikey": APIKEY, "mobile": GERMAN, "text": TEXT}
