@@ -63,12 +63,21 @@ _GROUPS: tuple[tuple[Outcome, Scope, frozenset[int]], ...] = (
     (Outcome.THROTTLED_ACCOUNT, Scope.ROUTE, frozenset({21611, 30001, 30022, 30023, 30027})),
     # Twilio's own failure: 20500 internal, 20503 unavailable.
     (Outcome.TRANSIENT, Scope.PROVIDER, frozenset({20500, 20503})),
+    # What a callback tells mostly, and an answer where it is known at once. 30005 30006 no number for SMS.
+    (Outcome.REJECTED_NUMBER, Scope.PROVIDER, frozenset({30005, 30006})),
+    # Blocked: 30004 by the person or the carrier, 30007 30018 as spam, 30450 60410 as fraud. Nobody walks around that.
+    (Outcome.REJECTED_NUMBER, Scope.FORBIDDEN, frozenset({30004, 30450, 60410})),
+    (Outcome.REJECTED_CONTENT, Scope.FORBIDDEN, frozenset({30007, 30018})),
+    # Left, and may arrive yet: 30003 phone not reached, 30008 unnamed, 30017 congestion, 30410 slow carrier.
+    (Outcome.UNKNOWN, Scope.ROUTE, frozenset({30003, 30008, 30017, 30410})),
+    # The sender: 30024 30032 30033 30034 30035 not registered. 30010 dearer than our own limit.
+    (Outcome.CONFIG, Scope.ROUTE, frozenset({30010, 30024, 30032, 30033, 30034, 30035})),
 )
 _MEANINGS: Mapping[int, tuple[Outcome, Scope]] = {
     code: (outcome, scope) for outcome, scope, codes in _GROUPS for code in codes
 }
 
-_NEVER_LEFT = frozenset({"failed", "undelivered", "canceled"})
+_OVER = frozenset({"failed", "undelivered", "canceled"})
 
 _AMOUNT = re.compile(r"-?([0-9]+(?:\.[0-9]+)?)")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
@@ -77,10 +86,10 @@ _CURRENCY = re.compile(r"[A-Za-z]{3}")
 class TwilioSecret(Secret, frozen=True, kw_only=True):
     """Requests go out with the auth token, or with an API key, which can be revoked by itself."""
 
-    account_sid: Annotated[str, msgspec.Meta(pattern="^AC[0-9a-fA-F]{32}$")]
+    account_sid: Annotated[str, msgspec.Meta(pattern=r"\AAC[0-9a-fA-F]{32}\Z")]
     auth_token: Sensitive
     """Signs the callbacks, whatever the requests go out with."""
-    api_key_sid: Annotated[str, msgspec.Meta(pattern="^SK[0-9a-fA-F]{32}$")] | None = None
+    api_key_sid: Annotated[str, msgspec.Meta(pattern=r"\ASK[0-9a-fA-F]{32}\Z")] | None = None
     api_key_secret: Sensitive | None = None
     shared_key: Sensitive | None = None
     """Signs the callbacks with SHA-256, where that is switched on."""
@@ -162,9 +171,9 @@ def _judge(answer: Answer) -> SendResult:
     created = _parse(answer.body, _Created)
     if created is None:
         return by_status(NAME, answer)
-    if created.status in _NEVER_LEFT and created.error_code is not None:
+    if created.status in _OVER:
         # No callback tells a message's first state, so that this answer is the only word of it.
-        return _refused(created.error_code, answer)
+        return by_status(NAME, answer) if created.error_code is None else _refused(created.error_code, answer)
     return SendResult(
         provider=NAME,
         outcome=Outcome.ACCEPTED,

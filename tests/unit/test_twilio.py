@@ -313,6 +313,20 @@ CODES: dict[int, tuple[str, str]] = {
     30027: ("throttled_account", "route"),
     20500: ("transient", "provider"),
     20503: ("transient", "provider"),
+    # Of the callbacks, where an answer tells them already.
+    30004: ("rejected_number", "forbidden"),
+    30005: ("rejected_number", "provider"),
+    30006: ("rejected_number", "provider"),
+    30007: ("rejected_content", "forbidden"),
+    30018: ("rejected_content", "forbidden"),
+    30450: ("rejected_number", "forbidden"),
+    60410: ("rejected_number", "forbidden"),
+    30010: ("config", "route"),
+    30024: ("config", "route"),
+    30032: ("config", "route"),
+    30033: ("config", "route"),
+    30034: ("config", "route"),
+    30035: ("config", "route"),
 }
 
 
@@ -368,6 +382,19 @@ async def test_a_message_that_failed_as_it_was_made_was_refused(http: aiohttp.Cl
     result = await send(says({**CREATED, "status": state, "error_code": 21610}, 201), http)
 
     assert (result.outcome.value, result.reason, result.message_id) == ("rejected_number", "twilio_21610", None)
+
+
+@pytest.mark.parametrize("code", [30003, 30008, 30017, 30410])
+async def test_of_a_message_that_left_and_did_not_arrive_nobody_knows(http: aiohttp.ClientSession, code: int) -> None:
+    result = await send(says({**CREATED, "status": "undelivered", "error_code": code}, 201), http)
+
+    assert (result.outcome.value, result.scope.value) == ("unknown", "provider")
+
+
+async def test_of_a_message_that_failed_for_no_reason_told_nobody_knows(http: aiohttp.ClientSession) -> None:
+    result = await send(says({**CREATED, "status": "failed", "error_code": None}, 201), http)
+
+    assert (result.outcome.value, result.scope.value, result.reason) == ("unknown", "provider", "http_201")
 
 
 async def test_a_wait_is_as_long_as_twilio_says(http: aiohttp.ClientSession) -> None:
