@@ -50,8 +50,12 @@ _GROUPS: tuple[tuple[Outcome, Scope, str], ...] = (
     # Blocked words; a variable that the template does not take.
     (Outcome.REJECTED_CONTENT, Scope.PROVIDER, "isv.BLACK_KEY_CONTROL_LIMIT isv.SMS_CONTENT_ILLEGAL"),
     (Outcome.REJECTED_CONTENT, Scope.ROUTE, "isv.PARAM_NOT_SUPPORT_URL isv.PARAM_LENGTH_LIMIT"),
-    # A minute's, an hour's or a day's messages to this number: only the text tells which.
-    (Outcome.THROTTLED_RECIPIENT, Scope.PROVIDER, "isv.BUSINESS_LIMIT_CONTROL"),
+    # Whoever has the number wants no messages.
+    (Outcome.REJECTED_NUMBER, Scope.FORBIDDEN, "isv.CUSTOMER_REFUSED MOBILE_IN_BLACK"),
+    # A minute's, an hour's or a day's messages to this number: only the text tells which, and abroad the code.
+    (Outcome.THROTTLED_RECIPIENT, Scope.PROVIDER, "isv.BUSINESS_LIMIT_CONTROL MOBILE_SEND_LIMIT"),
+    (Outcome.THROTTLED_RECIPIENT, Scope.PROVIDER, "BUSINESS_LIMIT_CONTROL_MINUTE BUSINESS_LIMIT_CONTROL_PHONE"),
+    (Outcome.THROTTLED_RECIPIENT, Scope.PROVIDER, "isv.BUSINESS_LIMIT_HOUR isv.BUSINESS_LIMIT_DAY"),
     (Outcome.THROTTLED_ACCOUNT, Scope.PROVIDER, "Throttling Throttling.User Throttling.Api"),
     # The account: its own caps, its rights, its money, its products, itself.
     (Outcome.CONFIG, Scope.PROVIDER, "isv.DAY_LIMIT_CONTROL isv.MONTH_LIMIT_CONTROL isp.RAM_PERMISSION_DENY"),

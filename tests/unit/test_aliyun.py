@@ -226,7 +226,13 @@ async def test_a_message_is_accepted_without_an_id_too(http: aiohttp.ClientSessi
 
 # Every code of the contract, with its class; those of the second line are about the route.
 CODES: dict[str, tuple[str, str]] = {
-    "throttled_recipient": ("isv.BUSINESS_LIMIT_CONTROL", ""),
+    "throttled_recipient": (
+        (
+            "isv.BUSINESS_LIMIT_CONTROL MOBILE_SEND_LIMIT BUSINESS_LIMIT_CONTROL_MINUTE BUSINESS_LIMIT_CONTROL_PHONE "
+            "isv.BUSINESS_LIMIT_HOUR isv.BUSINESS_LIMIT_DAY"
+        ),
+        "",
+    ),
     "throttled_account": ("Throttling Throttling.User Throttling.Api", ""),
     "rejected_number": ("isv.MOBILE_NUMBER_ILLEGAL", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"),
     "rejected_content": (
@@ -268,6 +274,13 @@ async def test_every_code_has_its_class_and_scope_whatever_the_status(
 
     assert result == SendResult(provider="aliyun", outcome=Outcome(outcome), reason=f"aliyun_{code}", scope=scope)
     assert len(vendor.asked) == 1
+
+
+@pytest.mark.parametrize("code", ["isv.CUSTOMER_REFUSED", "MOBILE_IN_BLACK"])
+async def test_nobody_sends_to_a_person_who_wants_no_messages(http: aiohttp.ClientSession, code: str) -> None:
+    result = await send(http, says({"Code": code}))
+
+    assert (result.outcome, result.scope) == (Outcome.REJECTED_NUMBER, Scope.FORBIDDEN)
 
 
 @pytest.mark.parametrize("status", [202, 302, 400, 500])
