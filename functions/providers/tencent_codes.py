@@ -26,8 +26,10 @@ _GROUPS: tuple[tuple[Outcome, Scope, str, str], ...] = (
         Outcome.CONFIG,
         Scope.ROUTE,
         "LimitExceeded",
-        "AppMainlandChinaDailyLimit AppGlobalDailyLimit AppCountryOrRegionDailyLimit AppCountryOrRegionInBlacklist",
+        "AppMainlandChinaDailyLimit AppGlobalDailyLimit AppCountryOrRegionDailyLimit",
     ),
+    # A country that the operator did not put on the application's list of those that messages may go to.
+    (Outcome.CONFIG, Scope.FORBIDDEN, "LimitExceeded", "AppCountryOrRegionInBlacklist"),
     # Our request.
     (Outcome.CONFIG, Scope.PROVIDER, "LimitExceeded", "PhoneNumberCountLimit"),
     (Outcome.CONFIG, Scope.PROVIDER, "FailedOperation", "FailResolvePacket JsonParseFail"),

@@ -262,13 +262,13 @@ CODES: dict[tuple[str, Scope], str] = {
         InternalError.SigFieldMissing InternalError.SigVerificationFail""",
     ("config", Scope.ROUTE): """
         LimitExceeded.AppMainlandChinaDailyLimit LimitExceeded.AppGlobalDailyLimit
-        LimitExceeded.AppCountryOrRegionDailyLimit LimitExceeded.AppCountryOrRegionInBlacklist
-        MissingParameter MissingParameter.EmptyPhoneNumberSet
+        LimitExceeded.AppCountryOrRegionDailyLimit MissingParameter MissingParameter.EmptyPhoneNumberSet
         InvalidParameterValue.TemplateParameterFormatError InvalidParameterValue.TemplateParameterLengthLimit
         FailedOperation.SignatureIncorrectOrUnapproved FailedOperation.TemplateIncorrectOrUnapproved
         FailedOperation.TemplateParamSetNotMatchApprovedTemplate FailedOperation.TemplateUnapprovedOrNotExist
         FailedOperation.MarketingSendTimeConstraint UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone
         UnsupportedOperation.GlobalTemplateToChineseMainlandPhone""",
+    ("config", Scope.FORBIDDEN): "LimitExceeded.AppCountryOrRegionInBlacklist",
     ("rejected_number", Scope.PROVIDER): """
         InvalidParameterValue.IncorrectPhoneNumber FailedOperation.PhoneNumberParseFail
         FailedOperation.PhoneNumberInBlacklist""",
