@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -37,25 +37,13 @@ class ProviderSettings:
     """Of AWS's, whose events tell what became of a message."""
 
 
-class _Via(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-    weight: _Weight | None = None
-    sender: _Text | None = None
-    template: _Text | None = None
-    signature: _Text | None = None
-    entity: _Text | None = None
-
-
-class _Route(msgspec.Struct, forbid_unknown_fields=True):
-    providers: Annotated[list[_Via], Meta(min_length=1, max_length=10)]
-    countries: Annotated[list[str], Meta(min_length=1)] | None = None
-    locales: Annotated[list[str], Meta(min_length=1)] | None = None
-
-
-class _Settings(msgspec.Struct, forbid_unknown_fields=True):
-    rate: _Rate | None = None
-    url: str | None = None
-    configuration_set: _Text | None = None
+_SETTINGS: Mapping[str, Any] = {"rate": _Rate, "url": str, "configuration_set": _Text}
+_ROUTE: Mapping[str, Any] = {
+    "providers": Annotated[list[Any], Meta(min_length=1, max_length=10)],
+    "countries": Annotated[list[str], Meta(min_length=1)],
+    "locales": Annotated[list[str], Meta(min_length=1)],
+}
+_VIA: Mapping[str, Any] = {"name": str, "weight": _Weight, **dict.fromkeys(sorted(_OF_A_VIA), _Text)}
 
 
 def parse_routes(value: object, problems: list[str]) -> tuple[Route, ...]:
@@ -64,9 +52,8 @@ def parse_routes(value: object, problems: list[str]) -> tuple[Route, ...]:
         problems.append(': must be a list of routes, such as [ { providers = [ { name = "yunpian" } ] } ]')
         return ()
     routes = [_parse_route(f"[{number}]", each, problems) for number, each in enumerate(value)]
-    found = tuple(route for route in routes if route is not None)
-    problems += _reach_problems(found)
-    return found
+    problems += _reach_problems(routes)
+    return tuple(route for route in routes if route is not None)
 
 
 def parse_providers(table: object, problems: list[str]) -> Mapping[str, ProviderSettings]:
@@ -80,53 +67,52 @@ def parse_providers(table: object, problems: list[str]) -> Mapping[str, Provider
         if name not in PROVIDERS:
             problems.append(f"{where}: {_unknown_provider()}")
             continue
-        settings = _convert(value, _Settings, where, problems)
-        if settings is not None:
-            problems += [f"{where}.{wrong}" for wrong in _settings_problems(name, settings)]
-            found[name] = ProviderSettings(
-                rate=settings.rate,
-                url=settings.url and settings.url.rstrip("/"),
-                configuration_set=settings.configuration_set,
-            )
+        settings = ProviderSettings(**_read(value, _SETTINGS, where, problems))
+        problems += [f"{where}.{wrong}" for wrong in _settings_problems(name, settings)]
+        found[name] = replace(settings, url=settings.url and settings.url.rstrip("/"))
     return found
 
 
 def _parse_route(where: str, value: object, problems: list[str]) -> Route | None:
-    route = _convert(value, _Route, where, problems)
-    if route is None:
+    """None where nobody knows which messages it is for."""
+    found = _read(value, _ROUTE, where, problems, needs="providers")
+    countries, locales = found.get("countries", []), found.get("locales", [])
+    problems += [f"{where}.countries: {region} is no country's code, such as DE" for region in _unknown(countries)]
+    problems += [f"{where}.locales: {locale}: {wrong}" for locale in locales for wrong in _locale_problems(locale)]
+    providers = _parse_vias(f"{where}.providers", found.get("providers", []), problems)
+    if not isinstance(value, dict) or (value.keys() & {"countries", "locales"}) - found.keys():
         return None
-    problems += [f"{where}.{wrong}" for wrong in _route_problems(route)]
-    return Route(
-        providers=tuple(_to_via(via) for via in route.providers),
-        countries=frozenset(route.countries or ()),
-        locales=frozenset(locale.replace("_", "-").lower() for locale in route.locales or ()),
-    )
+    tags = frozenset(locale.replace("_", "-").lower() for locale in locales)
+    return Route(providers=providers, countries=frozenset(countries), locales=tags)
 
 
-def _to_via(via: _Via) -> Via:
-    named = {name: getattr(via, name) for name in _OF_A_VIA}
-    return Via(provider=via.name, weight=via.weight, **named)
+def _parse_vias(where: str, values: Sequence[object], problems: list[str]) -> tuple[Via, ...]:
+    problems += [f"{where}: {wrong}" for wrong in _side_by_side_problems(values)]
+    vias = []
+    for number, value in enumerate(values):
+        here = f"{where}[{number}]"
+        found = _read(value, _VIA, here, problems, needs="name")
+        if "name" in found:
+            name = found.pop("name")
+            problems += [f"{here}: {wrong}" for wrong in _via_problems(name, value)]
+            vias.append(Via(provider=name, **found))
+    return tuple(vias)
 
 
-def _route_problems(route: _Route) -> list[str]:
-    found = [f"countries: {region} is no country's code, such as DE" for region in _unknown(route.countries or ())]
-    found += [f"locales: {locale}: {wrong}" for locale in route.locales or () for wrong in _locale_problems(locale)]
-    names = [via.name for via in route.providers]
-    found += [f"providers: {name} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    weighted = sum(via.weight is not None for via in route.providers)
-    if weighted not in {0, len(names)}:
-        found.append("providers: either each has a weight, or none: then they are tried in this order")
-    for number, via in enumerate(route.providers):
-        found += [f"providers[{number}]: {wrong}" for wrong in _via_problems(via)]
+def _side_by_side_problems(values: Sequence[object]) -> list[str]:
+    vias = [value for value in values if isinstance(value, dict)]
+    names = [via["name"] for via in vias if isinstance(via.get("name"), str)]
+    found = [f"{name} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if sum("weight" in via for via in vias) not in {0, len(vias)}:
+        found.append("either each has a weight, or none: then they are tried in this order")
     return found
 
 
-def _via_problems(via: _Via) -> list[str]:
-    entry = PROVIDERS.get(via.name)
+def _via_problems(name: str, value: Any) -> list[str]:
+    entry = PROVIDERS.get(name)
     if entry is None:
-        return [f"{via.name}: {_unknown_provider()}"]
-    named = {name for name in _OF_A_VIA if getattr(via, name) is not None}
-    return _setting_problems(via.name, named, entry)
+        return [f"{name}: {_unknown_provider()}"]
+    return _setting_problems(name, value.keys() & _OF_A_VIA, entry)
 
 
 def _setting_problems(provider: str, named: set[str], entry: Entry) -> list[str]:
@@ -135,11 +121,11 @@ def _setting_problems(provider: str, named: set[str], entry: Entry) -> list[str]
     return missing + idle
 
 
-def _reach_problems(routes: Sequence[Route]) -> list[str]:
+def _reach_problems(routes: Sequence[Route | None]) -> list[str]:
     """A route that an earlier one takes everything from is a mistake: its writer thinks that it is used."""
     found = []
     for number, route in enumerate(routes):
-        if any(_covers(earlier, route) for earlier in routes[:number]):
+        if route and any(earlier and _covers(earlier, route) for earlier in routes[:number]):
             found.append(f"[{number}]: is never reached, for a route before it takes all of its messages")
     return found
 
@@ -166,7 +152,7 @@ def _unknown_provider() -> str:
     return f"is no provider; there are {', '.join(sorted(PROVIDERS))}"
 
 
-def _settings_problems(name: str, settings: _Settings) -> list[str]:
+def _settings_problems(name: str, settings: ProviderSettings) -> list[str]:
     found = []
     if settings.url is not None and not is_base_url(settings.url):
         found.append("url: must be an http(s) URL without a query")
@@ -186,9 +172,22 @@ def is_base_url(text: str) -> bool:
         return False
 
 
-def _convert(value: object, kind: Any, where: str, problems: list[str]) -> Any:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        problems.append(f"{where}: {error}")
-        return None
+def _read(
+    value: object, types: Mapping[str, Any], where: str, problems: list[str], *, needs: str | None = None
+) -> dict[str, Any]:
+    """Those entries of a table that are right, one by one: a mistake does not hide the next."""
+    if not isinstance(value, dict):
+        problems.append(f"{where}: must be a table, with {', '.join(types)}")
+        return {}
+    found = {}
+    for key, each in value.items():
+        try:
+            if key not in types:
+                problems.append(f"{where}.{key}: is no setting here; there are {', '.join(types)}")
+            else:
+                found[key] = msgspec.convert(each, types[key])
+        except msgspec.ValidationError as error:
+            problems.append(f"{where}.{key}: {error}")
+    if needs is not None and needs not in value:
+        problems.append(f"{where}: needs {needs}")
+    return found

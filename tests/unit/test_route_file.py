@@ -84,20 +84,21 @@ YUNPIAN = {"name": "yunpian"}
 @pytest.mark.parametrize(
     ("route", "problem"),
     [
-        ({}, "shop.routes[0]: Object missing required field `providers`"),
-        ("yunpian", "shop.routes[0]: Expected `object`, got `str`"),
-        ({"providers": []}, "shop.routes[0]: Expected `array` of length >= 1 - at `$.providers`"),
+        ({}, "shop.routes[0]: needs providers"),
+        ("yunpian", "shop.routes[0]: must be a table, with providers, countries, locales"),
+        ({"providers": []}, "shop.routes[0].providers: Expected `array` of length >= 1"),
         (
             {"providers": [YUNPIAN], "country": "DE"},
-            "shop.routes[0]: Object contains unknown field `country`",
+            "shop.routes[0].country: is no setting here; there are providers, countries, locales",
         ),
         (
             {"providers": [{**YUNPIAN, "from": "ACME"}]},
-            "shop.routes[0]: Object contains unknown field `from` - at `$.providers[0]`",
+            "shop.routes[0].providers[0].from: is no setting here; there are "
+            "name, weight, entity, sender, signature, template",
         ),
         (
             {"providers": [{**YUNPIAN, "weight": 0}]},
-            "shop.routes[0]: Expected `float` > 0.0 - at `$.providers[0].weight`",
+            "shop.routes[0].providers[0].weight: Expected `float` > 0.0",
         ),
         (
             {"providers": [YUNPIAN], "countries": ["Germany"]},
@@ -160,6 +161,19 @@ def test_a_route_that_nothing_can_come_to_is_a_mistake(earlier: dict[str, Any], 
     ]
 
 
+def test_a_route_that_is_never_reached_is_told_by_its_place_in_the_file() -> None:
+    found = mistakes_of("no route", {"providers": [YUNPIAN]}, {"providers": [{"name": "sns"}]})
+
+    assert found[1:] == ["shop.routes[2]: is never reached, for a route before it takes all of its messages"]
+
+
+@pytest.mark.parametrize("for_whom", [{"countries": "DE"}, {"locales": []}])
+def test_a_route_for_nobody_knows_whom_hides_no_other(for_whom: dict[str, Any]) -> None:
+    (problem,) = mistakes_of({"providers": [YUNPIAN], **for_whom}, {"providers": [YUNPIAN], "countries": ["DE"]})
+
+    assert problem.startswith(f"shop.routes[0].{next(iter(for_whom))}: Expected `array`")
+
+
 def test_a_narrower_route_before_a_wider_one_is_none() -> None:
     parse_configuration(
         {"shop": {"routes": [{"providers": [YUNPIAN], "countries": ["DE"]}, {"providers": [{"name": "sns"}]}]}}
@@ -170,10 +184,13 @@ def test_a_narrower_route_before_a_wider_one_is_none() -> None:
     ("table", "problem"),
     [
         ({"providers": 7}, "providers: must hold tables, such as [providers.twilio]"),
-        ({"providers": {"twilio": 7}}, "providers.twilio: Expected `object`, got `int`"),
-        ({"providers": {"twilio": {"rate": 0}}}, "providers.twilio: Expected `float` > 0.0 - at `$.rate`"),
-        ({"providers": {"twilio": {"rate": 501}}}, "providers.twilio: Expected `float` <= 500.0 - at `$.rate`"),
-        ({"providers": {"twilio": {"key": "x"}}}, "providers.twilio: Object contains unknown field `key`"),
+        ({"providers": {"twilio": 7}}, "providers.twilio: must be a table, with rate, url, configuration_set"),
+        ({"providers": {"twilio": {"rate": 0}}}, "providers.twilio.rate: Expected `float` > 0.0"),
+        ({"providers": {"twilio": {"rate": 501}}}, "providers.twilio.rate: Expected `float` <= 500.0"),
+        (
+            {"providers": {"twilio": {"key": "x"}}},
+            "providers.twilio.key: is no setting here; there are rate, url, configuration_set",
+        ),
         (
             {"providers": {"twilio": {"url": "twilio.com"}}},
             "providers.twilio.url: must be an http(s) URL without a query",
@@ -200,6 +217,31 @@ def test_all_mistakes_are_listed_at_once() -> None:
         "shop.routes[0].providers[1]",
         "shop.lifetime",
         "b.routes",
+    ]
+
+
+def test_one_mistake_of_a_route_does_not_hide_the_others() -> None:
+    route = {
+        "country": "DE",
+        "locales": [7],
+        "providers": [{"name": "vonage", "sender": "ACME", "wieght": 2}, {"sender": 7}, {"name": "aliyun"}],
+    }
+
+    found = mistakes({"shop": {"routes": [route]}, "providers": {"twilio": {"rate": -1, "urll": "x"}}})
+
+    assert [problem.partition(": ")[::2] for problem in found] == [
+        ("providers.twilio.rate", "Expected `float` > 0.0"),
+        ("providers.twilio.urll", "is no setting here; there are rate, url, configuration_set"),
+        ("shop.routes[0].country", "is no setting here; there are providers, countries, locales"),
+        ("shop.routes[0].locales", "Expected `str`, got `int` - at `$[0]`"),
+        (
+            "shop.routes[0].providers[0].wieght",
+            "is no setting here; there are name, weight, entity, sender, signature, template",
+        ),
+        ("shop.routes[0].providers[1].sender", "Expected `str`, got `int`"),
+        ("shop.routes[0].providers[1]", "needs name"),
+        ("shop.routes[0].providers[2]", "aliyun needs a signature"),
+        ("shop.routes[0].providers[2]", "aliyun needs a template"),
     ]
 
 
