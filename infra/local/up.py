@@ -9,6 +9,8 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from functions.service_file import ServiceFileError, load_configuration
+from functions.settings import SHIPPED_SERVICES
 from infra.environments import say
 from infra.local import up_stack
 from infra.local.containers import ENV_FILE, ContainersUnavailable, bridge_address, opened_to_containers
@@ -58,6 +60,12 @@ def add_gateway_arguments(parser: argparse.ArgumentParser, *, latency: float) ->
 
 
 def main(arguments: argparse.Namespace) -> int:
+    services = arguments.services or SHIPPED_SERVICES
+    try:
+        load_configuration(services)
+    except ServiceFileError as error:  # told here: a function would tell it with the trace of a start that failed
+        say(f"{services} has mistakes:\n{error}")
+        return 1
     if arguments.stack:
         return up_stack.main(arguments)
     return asyncio.run(_serve(arguments))  # noqa: TID251 - this is no function

@@ -137,16 +137,19 @@ async def test_it_stops_cleanly_and_leaves_no_process(number: signal.Signals) ->
             pass
 
 
-async def test_a_mistake_in_the_settings_is_told_last(tmp_path: Path) -> None:
+async def test_the_mistakes_in_the_services_are_all_that_is_told(tmp_path: Path) -> None:
     services = tmp_path / "services.toml"
-    services.write_text("[default]\nlifetime = 601\n")
+    services.write_text('[default]\nlifetime = 601\n[[default.routes]]\nproviders = [ { name = "twilio" } ]\n')
 
     process = await launch("--port", "0", "--services", str(services))
     _, error = await asyncio.wait_for(process.communicate(), 30)
 
     assert process.returncode == 1
-    last = error.decode().splitlines()[-1]
-    assert last == "salvo: a function does not start: SettingsError: default.lifetime: Expected `int` <= 600"
+    assert error.decode().splitlines() == [
+        f"salvo: {services} has mistakes:",
+        "default.lifetime: Expected `int` <= 600",
+        "default.routes[0].providers[0]: twilio needs a sender",
+    ]
 
 
 async def test_a_port_that_is_taken_is_named() -> None:

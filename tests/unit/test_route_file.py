@@ -93,8 +93,10 @@ YUNPIAN = {"name": "yunpian"}
         ),
         (
             {"providers": [{**YUNPIAN, "from": "ACME"}]},
-            "shop.routes[0].providers[0].from: is no setting here; there are "
-            "name, weight, entity, sender, signature, template",
+            (
+                "shop.routes[0].providers[0].from: is no setting here; "
+                "there are name, weight, entity, sender, signature, template"
+            ),
         ),
         (
             {"providers": [{**YUNPIAN, "weight": 0}]},
