@@ -10,7 +10,7 @@ from typing import Generic
 
 from yarl import URL
 
-from functions.domain.delivery import Message, Outcome, SendResult
+from functions.domain.delivery import Message, Outcome, Scope, SendResult
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, S
@@ -24,6 +24,8 @@ FROM_ABROAD = Timeouts(connect=2, whole=8)
 
 _SUCCESSES = range(200, 300)
 _TOO_MANY_REQUESTS = 429
+_KEY_REFUSED = frozenset({401, 403})
+_OF_THIS_MESSAGE = frozenset({400, 422})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +106,19 @@ def basic_authorization(user: str, password: Sensitive) -> str:
 def by_status(provider: str, answer: Answer, meanings: Mapping[int, Outcome] | None = None) -> SendResult:
     """The result of an answer with no word of the provider's in it, or one that its status contradicts.
 
-    429 says that the request was turned away, and `meanings` what else the provider says by a status alone. Whatever is
-    left may come from something in between, and tells nothing.
+    429 says that the request was turned away, and so do 401 and 403, whoever on the way says it: for want of a key, of
+    rights, of an address on a list. `meanings` is what else the provider says by a status alone. Whatever is left may
+    come from something in between, and tells nothing.
+
+    What is wrong with this request (its sender, its text) need not be wrong with the next: no circuit opens for it.
     """
     throttled = answer.status == _TOO_MANY_REQUESTS
-    known = Outcome.THROTTLED_ACCOUNT if throttled else (meanings or {}).get(answer.status, Outcome.UNKNOWN)
+    otherwise = Outcome.CONFIG if answer.status in _KEY_REFUSED else Outcome.UNKNOWN
+    known = Outcome.THROTTLED_ACCOUNT if throttled else (meanings or {}).get(answer.status, otherwise)
     return SendResult(
         provider=provider,
         outcome=known,
         reason=f"http_{answer.status}",
         retry_after=answer.retry_after if throttled else None,
+        scope=Scope.ROUTE if known is Outcome.CONFIG and answer.status in _OF_THIS_MESSAGE else Scope.PROVIDER,
     )

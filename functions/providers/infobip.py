@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
@@ -31,7 +31,6 @@ LONGEST_VALIDITY = 48 * 3_600
 
 _INDIA = 91
 _OK = 200
-_BAD_REQUEST = 400
 _HOUR = 3_600
 
 _ACCEPTED_GROUPS = frozenset({0, 1, 3})
@@ -47,7 +46,7 @@ _GROUPS: tuple[tuple[Outcome, frozenset[int]], ...] = (
     (Outcome.REJECTED_NUMBER, frozenset({4, 6, 8, 9, 10, 14, 51, 52, 87})),
     # More than 20 messages an hour to the number, or 6 of the same text.
     (Outcome.THROTTLED_RECIPIENT, frozenset({20})),
-    # The account: 12 and 17 credits, 18 sends to its test number only, 19 has no route there, 99 and 100 unnamed.
+    # The account: 12 and 17 credits, 18 sends to its test number only, 19 has no route there. 99 and 100 are unnamed.
     (Outcome.CONFIG, frozenset({12, 17, 18, 19, 99, 100})),
     # The sender: 11 not registered, 13 blocked. Our message: 24 malformed, 25 too long.
     (Outcome.CONFIG, frozenset({11, 13, 24, 25})),
@@ -58,8 +57,9 @@ _GROUPS: tuple[tuple[Outcome, frozenset[int]], ...] = (
 )
 _OUTCOMES: Mapping[int, Outcome] = {code: outcome for outcome, codes in _GROUPS for code in codes}
 
-_OF_THE_ROUTE = frozenset({4, 6, 11, 13, 15, 18, 19, 24, 25, 29})
-"""Network, number, sender or text that this account has no way for."""
+_OF_THE_PROVIDER = _OUTCOMES.keys() - {4, 6, 11, 13, 15, 18, 19, 24, 25, 29, 99, 100}
+"""The others are about a network, number, sender or text that this account has no way for. So may be what is unnamed,
+or in no list: whoever chooses the number must not be able to open a circuit."""
 _WAIT: Mapping[int, int] = {20: _HOUR}
 """Seconds until the period that the code speaks of has surely passed."""
 
@@ -158,9 +158,7 @@ def _judge(answer: Answer) -> SendResult:
     reply = _parse(answer.body) if answer.status == _OK else None
     if reply is not None:
         return _result(reply.messages[0])
-    result = by_status(NAME, answer, _BY_STATUS)
-    # What is wrong with this request (its sender, its text) need not be wrong with the next.
-    return replace(result, scope=Scope.ROUTE) if answer.status == _BAD_REQUEST else result
+    return by_status(NAME, answer, _BY_STATUS)
 
 
 def _parse(body: bytes) -> _Reply | None:
@@ -180,7 +178,7 @@ def _result(sent: _Sent) -> SendResult:
         outcome=outcome,
         reason=f"{NAME}_{sent.status.id}",
         retry_after=_WAIT.get(sent.status.id),
-        scope=Scope.ROUTE if sent.status.id in _OF_THE_ROUTE else Scope.PROVIDER,
+        scope=Scope.PROVIDER if sent.status.id in _OF_THE_PROVIDER else Scope.ROUTE,
     )
 
 

@@ -42,7 +42,6 @@ _OUTCOMES: Mapping[int, Outcome] = {code: outcome for outcome, codes in _GROUPS 
 _OF_A_FIELD = frozenset({9, 10})
 _NUMBER = frozenset({"recipient", "recipients"})
 """The one in answers, the other in the request."""
-_SENDER = "originator"
 
 _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404, 422), Outcome.CONFIG)
 """What its refusals come with: those whose code is not in the table are no less refusals."""
@@ -135,7 +134,8 @@ def _sense(error: _Error) -> tuple[Outcome, Scope]:
     field = error.parameter if error.code in _OF_A_FIELD else None
     if field in _NUMBER:
         return Outcome.REJECTED_NUMBER, Scope.PROVIDER
-    return _OUTCOMES[error.code], Scope.ROUTE if field == _SENDER else Scope.PROVIDER
+    # What a field of this message has, the next one's need not have.
+    return _OUTCOMES[error.code], Scope.ROUTE if error.code in _OF_A_FIELD else Scope.PROVIDER
 
 
 def _parse(body: bytes) -> _Reply:

@@ -140,10 +140,9 @@ def _judge(answer: Answer) -> SendResult:
 
 
 def _refused(result: SendResult, problem: _Problem) -> SendResult:
-    """What is wrong with this request (its sender, its text) need not be wrong with the next."""
     if _NAMES_THE_NUMBER.search(problem.error):
-        return replace(result, outcome=Outcome.REJECTED_NUMBER)
-    return replace(result, scope=Scope.ROUTE)
+        return replace(result, outcome=Outcome.REJECTED_NUMBER, scope=Scope.PROVIDER)
+    return result
 
 
 _STATUSES: Mapping[str, DeliveryStatus] = {

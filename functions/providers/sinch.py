@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -36,6 +36,7 @@ TOLERANCE = 300
 """Seconds that a report's signature stays good, both ways. Sinch names none; this is what Standard Webhooks has."""
 
 _OK = frozenset({200, 201})
+_FORBIDDEN = 403
 
 _GROUPS: tuple[tuple[Outcome, frozenset[str]], ...] = (
     # Of a kind that this account's region does not send to.
@@ -121,7 +122,9 @@ def _judge(answer: Answer) -> SendResult:
     if taken and reply.id:
         return SendResult(provider=NAME, outcome=Outcome.ACCEPTED, message_id=reply.id)
     if taken or reply.code is None or reply.code not in _OUTCOMES:
-        return by_status(NAME, answer, _BY_STATUS)
+        by = by_status(NAME, answer, _BY_STATUS)
+        # Sinch refuses kinds of numbers with 403, too.
+        return replace(by, scope=Scope.ROUTE) if reply.code and answer.status == _FORBIDDEN else by
     outcome, scope = _sense(reply.code, reply.text or "")
     return SendResult(
         provider=NAME,

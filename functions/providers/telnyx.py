@@ -47,8 +47,10 @@ _GROUPS: tuple[tuple[Outcome, Scope, frozenset[int]], ...] = (
     (Outcome.THROTTLED_ACCOUNT, _PROVIDER, frozenset({10011, 40011, 40016, 40018, 40318})),
     # The account: 10009 key, 10010 rights, 20002 20006 key of old, 20012 to 20017 not active, 20100 money.
     (Outcome.CONFIG, _PROVIDER, frozenset({10009, 10010, 20002, 20006, *range(20012, 20018), 20100})),
-    # Our request: 10003 URL, 10004 parameter missing, 10005 10006 address, 10015 malformed, 40311 to 40314 profile.
-    (Outcome.CONFIG, _PROVIDER, frozenset({10003, 10004, 10005, 10006, 10015, 40311, 40312, 40313, 40314})),
+    # Our request: 10003 URL, 10004 parameter missing, 10005 10006 address, 40311 to 40314 profile.
+    (Outcome.CONFIG, _PROVIDER, frozenset({10003, 10004, 10005, 10006, 40311, 40312, 40313, 40314})),
+    # Malformed, which can be this message's alone.
+    (Outcome.CONFIG, _ROUTE, frozenset({10015})),
     # The sender: 10001 not active, 40010 40329 not registered, 40013 refused, 40100 40150 40151 no messaging, 40305 and
     # 40306 not ours, 40315 in bad repute, 40320 not yet.
     (Outcome.CONFIG, _ROUTE, frozenset({10001, 40010, 40013, 40100, 40150, 40151, 40305, 40306, 40315, 40320, 40329})),

@@ -51,7 +51,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -74,7 +74,6 @@ _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-ur
 _SUCCESSES = range(200, 300)
 _NO_CONTENT = 204
 _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 402, 403, 404, 405, 415, 422), Outcome.CONFIG)
-_OF_THE_MESSAGE = frozenset({400, 422})
 _UNREADABLE = "unreadable"
 """The reason of a success with no JSON object in it: a page of something in between, or a gateway's own way."""
 
@@ -206,8 +205,7 @@ def _accepted(said: Mapping[str, Any]) -> SendResult:
 def _by_status(answer: Answer) -> SendResult:
     if answer.status in _SUCCESSES:
         return SendResult(provider=NAME, outcome=Outcome.UNKNOWN, reason=_UNREADABLE)
-    result = by_status(NAME, answer, _BY_STATUS)
-    return replace(result, scope=Scope.ROUTE) if answer.status in _OF_THE_MESSAGE else result
+    return by_status(NAME, answer, _BY_STATUS)
 
 
 def _text(value: object, pattern: re.Pattern[str]) -> str | None:

@@ -57,7 +57,8 @@ _GROUPS: tuple[tuple[Outcome, frozenset[int]], ...] = (
 _OUTCOMES: Mapping[int, Outcome] = {code: outcome for outcome, codes in _GROUPS for code in codes}
 
 _OF_THE_ROUTE = frozenset({5, 6, 7, 13, 15, 16, 18, 20, 23, 28, 58, 60, -57})
-"""Countries and carriers that this account does not reach, and the templates and signatures of one service."""
+"""Countries and carriers that this account does not reach, and the templates and signatures of one service. Of a code
+above 0 that is in no list nobody knows whether it is about more than this message."""
 
 _WAIT: Mapping[int, int] = {
     8: 30,
@@ -139,7 +140,7 @@ def result_of(provider: str, reply: Reply, answer: Answer) -> SendResult:
         outcome=outcome,
         reason=f"yunpian_{reply.code}",
         retry_after=_WAIT.get(reply.code) if answer.retry_after is None else answer.retry_after,
-        scope=Scope.ROUTE if reply.code in _OF_THE_ROUTE else Scope.PROVIDER,
+        scope=_scope(reply.code),
     )
 
 
@@ -150,6 +151,10 @@ def _outcome(code: int, status: int) -> Outcome | None:
     if code not in _OUTCOMES and status >= _SERVER_ERROR:
         return None
     return _OUTCOMES.get(code, Outcome.CONFIG if code > 0 else Outcome.TRANSIENT)
+
+
+def _scope(code: int) -> Scope:
+    return Scope.ROUTE if code in _OF_THE_ROUTE or (code > 0 and code not in _OUTCOMES) else Scope.PROVIDER
 
 
 def _accepted(provider: str, reply: Reply) -> SendResult:

@@ -277,7 +277,6 @@ async def test_a_failure_that_aws_tells_of_may_be_tried_elsewhere(
         (says(b"{", 500), "http_500"),
         (says(b"[]", 500), "not_aws"),
         (says({"message": "busy"}, 503), "http_503"),
-        (says(b"", 403), "http_403"),
         (says(b""), "not_aws"),
         (says(b"all is well"), "not_aws"),
         (says(b"[1]"), "not_aws"),
@@ -293,6 +292,12 @@ async def test_what_aws_did_not_say_tells_nothing(http: aiohttp.ClientSession, v
 
     assert len(vendor.asked) == 1
     assert result == SendResult(provider="aws_sms", outcome=Outcome.UNKNOWN, reason=reason)
+
+
+async def test_a_403_without_a_word_took_nothing(http: aiohttp.ClientSession) -> None:
+    result = await answered(http, says(b"", 403))
+
+    assert result == SendResult(provider="aws_sms", outcome=Outcome.CONFIG, reason="http_403")
 
 
 @pytest.mark.parametrize(("headers", "wait"), [({}, None), ({"Retry-After": "7"}, 7), ({"Retry-After": "soon"}, None)])

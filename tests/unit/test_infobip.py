@@ -186,14 +186,14 @@ STATUSES: dict[int, tuple[int, str, str]] = {
     51: (5, "rejected_number", "provider"),
     52: (5, "rejected_number", "provider"),
     87: (5, "rejected_number", "provider"),
-    99: (5, "config", "provider"),
-    100: (5, "config", "provider"),
+    99: (5, "config", "route"),
+    100: (5, "config", "route"),
 }
 UNLISTED: dict[int, tuple[int, str, str]] = {
-    777: (5, "config", "provider"),
-    778: (2, "unknown", "provider"),
-    779: (4, "unknown", "provider"),
-    780: (9, "unknown", "provider"),
+    777: (5, "config", "route"),
+    778: (2, "unknown", "route"),
+    779: (4, "unknown", "route"),
+    780: (9, "unknown", "route"),
 }
 
 

@@ -137,13 +137,13 @@ CODES: dict[tuple[int, str | None], tuple[Outcome, Scope]] = {
     (2, "recipients"): (Outcome.CONFIG, Scope.PROVIDER),
     (9, "recipients"): (Outcome.REJECTED_NUMBER, Scope.PROVIDER),
     (9, "recipient"): (Outcome.REJECTED_NUMBER, Scope.PROVIDER),
-    (9, "body"): (Outcome.CONFIG, Scope.PROVIDER),
-    (9, None): (Outcome.CONFIG, Scope.PROVIDER),
+    (9, "body"): (Outcome.CONFIG, Scope.ROUTE),
+    (9, None): (Outcome.CONFIG, Scope.ROUTE),
     (9, "originator"): (Outcome.CONFIG, Scope.ROUTE),
     (10, "recipients"): (Outcome.REJECTED_NUMBER, Scope.PROVIDER),
     (10, "recipient"): (Outcome.REJECTED_NUMBER, Scope.PROVIDER),
     (10, "originator"): (Outcome.CONFIG, Scope.ROUTE),
-    (10, "validity"): (Outcome.CONFIG, Scope.PROVIDER),
+    (10, "validity"): (Outcome.CONFIG, Scope.ROUTE),
     (20, None): (Outcome.CONFIG, Scope.PROVIDER),
     (25, None): (Outcome.CONFIG, Scope.PROVIDER),
 }
@@ -180,7 +180,10 @@ async def test_without_a_word_of_messagebirds_the_status_speaks(http: aiohttp.Cl
 
     result = await answered(http, vendor)
 
-    assert result == SendResult(provider="messagebird", outcome=outcome, reason=reason, retry_after=retry_after)
+    scope = Scope.ROUTE if reason in {"http_400", "http_422"} else Scope.PROVIDER
+    assert result == SendResult(
+        provider="messagebird", outcome=outcome, reason=reason, retry_after=retry_after, scope=scope
+    )
     assert len(vendor.asked) == 1
 
 

@@ -182,8 +182,15 @@ async def test_without_a_word_of_sinchs_the_status_speaks(http: aiohttp.ClientSe
 
     result = await answered(http, vendor)
 
-    assert result == SendResult(provider="sinch", outcome=outcome, reason=reason, retry_after=retry_after)
+    scope = Scope.ROUTE if reason in {"http_400", "http_403"} else Scope.PROVIDER
+    assert result == SendResult(provider="sinch", outcome=outcome, reason=reason, retry_after=retry_after, scope=scope)
     assert len(vendor.asked) == 1
+
+
+async def test_without_a_code_of_sinchs_403_is_about_the_token(http: aiohttp.ClientSession) -> None:
+    result = await answered(http, says(b"", 403))
+
+    assert (result.outcome, result.scope) == (Outcome.CONFIG, Scope.PROVIDER)
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe{", b"[]", b'{"id": 7}', b'{"id":"x","x":' + b"[" * 50_000])

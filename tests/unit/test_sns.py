@@ -192,7 +192,6 @@ async def test_a_refusal_as_it_stands_on_the_wire(
         (says(b"", 500), "http_500"),
         (says(b"<html>busy</html>", 502), "http_502"),
         (says(b"busy", 503), "http_503"),
-        (says(b"", 403), "http_403"),
         (says(b"<ErrorResponse>", 500), "not_aws"),
         (says(error(f"{GERMAN}", "x"), 400), "http_400"),
         (says(error("", "x"), 400), "http_400"),
@@ -208,6 +207,12 @@ async def test_what_aws_did_not_say_tells_nothing(http: aiohttp.ClientSession, v
 
     assert len(vendor.asked) == 1
     assert result == SendResult(provider="sns", outcome=Outcome.UNKNOWN, reason=reason)
+
+
+async def test_a_403_without_a_word_took_nothing(http: aiohttp.ClientSession) -> None:
+    result = await answered(http, says(b"", 403))
+
+    assert result == SendResult(provider="sns", outcome=Outcome.CONFIG, reason="http_403")
 
 
 @pytest.mark.parametrize("body", [b"", b"slow down"])

@@ -32,7 +32,7 @@ class World:
     circuits: OpenCircuits = field(default_factory=OpenCircuits)
     rates: GivenRates = field(default_factory=GivenRates)
     seconds: float = 20.0
-    reported: list[str] = field(default_factory=list)
+    reported: list[str | None] = field(default_factory=list)
 
     async def submit(self, *plan: Via, message: Message | None = None) -> SendResult:
         submit = Submit(

@@ -196,7 +196,7 @@ CODES: dict[int, tuple[str, str]] = {
     10009: ("config", "provider"),
     10010: ("config", "provider"),
     10011: ("throttled_account", "provider"),
-    10015: ("config", "provider"),
+    10015: ("config", "route"),
     10016: ("rejected_number", "provider"),
     20002: ("config", "provider"),
     20006: ("config", "provider"),
@@ -321,19 +321,27 @@ async def test_without_a_code_the_status_speaks(http: aiohttp.ClientSession, cod
 
     result = await answered(http, vendor)
 
-    assert result == SendResult(provider="telnyx", outcome=Outcome(BY_HTTP[code]), reason=f"http_{code}")
+    scope = Scope.ROUTE if code in {400, 422} else Scope.PROVIDER
+    assert result == SendResult(provider="telnyx", outcome=Outcome(BY_HTTP[code]), reason=f"http_{code}", scope=scope)
     assert len(vendor.asked) == 1
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(422, "telnyx_99999"), (409, "telnyx_99999"), (500, "http_500"), (502, "http_502")]
+    ("code", "reason", "scope"),
+    [
+        (422, "telnyx_99999", Scope.ROUTE),
+        (401, "telnyx_99999", Scope.PROVIDER),
+        (409, "telnyx_99999", Scope.PROVIDER),
+        (500, "http_500", Scope.PROVIDER),
+        (502, "http_502", Scope.PROVIDER),
+    ],
 )
 async def test_a_code_that_is_not_listed_says_no_more_than_its_status(
-    http: aiohttp.ClientSession, code: int, reason: str
+    http: aiohttp.ClientSession, code: int, reason: str, scope: Scope
 ) -> None:
     result = await answered(http, says(problem("99999"), code))
 
-    assert (result.outcome.value, result.reason) == (BY_HTTP[code], reason)
+    assert (result.outcome.value, result.reason, result.scope) == (BY_HTTP[code], reason, scope)
 
 
 @pytest.mark.parametrize(

@@ -406,7 +406,7 @@ NO_WORD: dict[str, tuple[Vendor, str, str]] = {
     "500": (says(b"", 500), "unknown", "http_500"),
     "500 with a page": (says(b"<html>oops</html>", 500), "unknown", "http_500"),
     "502 with a code of nobody's": (says(refusal(502, 502), 502), "unknown", "http_502"),
-    "403": (says(b"<html>WAF</html>", 403), "unknown", "http_403"),
+    "403": (says(b"<html>WAF</html>", 403), "config", "http_403"),
     "302": (says(b"", 302, Location="/elsewhere"), "unknown", "http_302"),
     "202": (says(CREATED, 202), "unknown", "http_202"),
     "nothing": (says(b"", 201), "unknown", "http_201"),

@@ -269,7 +269,7 @@ NO_WORD: dict[str, tuple[Vendor, str, str]] = {
     "429": (says(b"", 429), "throttled_account", "http_429"),
     "500": (says(b"", 500), "unknown", "http_500"),
     "500 with a page": (says(b"<html>oops</html>", 500), "unknown", "http_500"),
-    "403": (says(b"<html>WAF</html>", 403), "unknown", "http_403"),
+    "403": (says(b"<html>WAF</html>", 403), "config", "http_403"),
     "302": (says(b"", 302, Location="/elsewhere"), "unknown", "http_302"),
     "a success that its status contradicts": (says(answered(PART), 500), "unknown", "http_500"),
     "nothing": (says(b""), "unknown", "http_200"),

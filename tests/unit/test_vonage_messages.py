@@ -217,7 +217,7 @@ NO_WORD: dict[str, tuple[Vendor, str, str]] = {
     "402": (says(b"", 402), "config", "http_402"),
     "404": (says(b"<html>not here</html>", 404), "config", "http_404"),
     "429": (says(b"", 429), "throttled_account", "http_429"),
-    "403": (says(b"<html>WAF</html>", 403), "unknown", "http_403"),
+    "403": (says(b"<html>WAF</html>", 403), "config", "http_403"),
     "422 without a number": (says({"type": "about:blank"}, 422), "unknown", "http_422"),
     "500": (says(b"", 500), "unknown", "http_500"),
     "500 with a problem": (says(problem(1030), 500), "unknown", "http_500"),

@@ -282,6 +282,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "url ": {"url": f"https:///{KEY}"},
     "url  ": {"url": f"ftp://127.0.0.1/{KEY}"},
     "url   ": {"url": f"https://[{KEY}"},
+    "url    ": {"url": f"https://user:{KEY}@sms.example.com"},
+    "url     ": {"url": f"https://{KEY * 3}{'a' * 64}.example.com"},
     "headers": {"headers": {"Authorization": f"{KEY}\n"}},
     "headers ": {"headers": {KEY + " ": KEY}},
     "headers  ": {"headers": {"Content-Type": KEY}},
