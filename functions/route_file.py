@@ -15,6 +15,7 @@ from msgspec import Meta
 from functions.domain.errors import InvalidRequest
 from functions.domain.message import parse_locale
 from functions.domain.routing import Route, Via
+from functions.providers.address import is_safe
 from functions.providers.catalog import PROVIDERS, Entry
 
 _Weight = Annotated[float, Meta(gt=0, le=1000)]
@@ -154,8 +155,8 @@ def _unknown_provider() -> str:
 
 def _settings_problems(name: str, settings: ProviderSettings) -> list[str]:
     found = []
-    if settings.url is not None and not is_base_url(settings.url):
-        found.append("url: must be an http(s) URL without a query")
+    if settings.url is not None and not (is_base_url(settings.url) and is_safe(settings.url)):
+        found.append("url: must be an https URL without a query or a password")
     if settings.configuration_set is not None and name != _AWS:
         found.append(f"configuration_set: only {_AWS} has one")
     return found

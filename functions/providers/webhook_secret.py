@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 
 from functions.domain.sensitive import Sensitive
 from functions.providers import standard_webhooks
+from functions.providers.address import is_safe
 from functions.providers.credentials import Secret
 
 FIELDS = frozenset(
@@ -39,8 +38,8 @@ class WebhookSecret(Secret, frozen=True, kw_only=True):
         """Raises ValueError, whose text names the entry and shows nothing of it."""
         for entry in ("signing_secret", "receipts_secret"):
             _check_signing(entry, getattr(self, entry))
-        if self.url is not None and not _is_safe(self.url.reveal()):
-            raise ValueError("url must be an https URL")
+        if self.url is not None and not is_safe(self.url.reveal()):
+            raise ValueError("url must be an https URL, without a password in it")
         if not all(_is_header(name, value.reveal()) for name, value in self.headers.items()):
             raise ValueError("headers: one has a name or a value that no header of ours can have")
         if self.fields and not _is_complete(self.fields):
@@ -53,24 +52,6 @@ def _check_signing(entry: str, secrets: Sensitive | None) -> None:
             standard_webhooks.keys(secrets)
     except ValueError as error:
         raise ValueError(f"{entry} {error}") from None
-
-
-def _is_safe(url: str) -> bool:
-    """The code is in the request: nobody on the way may read it."""
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and (
-            parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname))
-        )
-    except ValueError:
-        return False
-
-
-def _is_here(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _is_header(name: str, value: str) -> bool:

@@ -193,9 +193,19 @@ def test_a_narrower_route_before_a_wider_one_is_none() -> None:
             {"providers": {"twilio": {"key": "x"}}},
             "providers.twilio.key: is no setting here; there are rate, url, configuration_set",
         ),
-        (
-            {"providers": {"twilio": {"url": "twilio.com"}}},
-            "providers.twilio.url: must be an http(s) URL without a query",
+        *(
+            (
+                {"providers": {"twilio": {"url": url}}},
+                "providers.twilio.url: must be an https URL without a query or a password",
+            )
+            for url in (
+                "twilio.com",
+                "https://twilio.com?a=b",
+                "http://api.twilio.com",
+                "http://169.254.169.254/latest",
+                "https://user:password@api.twilio.com",
+                f"https://{'a' * 64}.twilio.com",
+            )
         ),
         (
             {"providers": {"twilio": {"configuration_set": "x"}}},
