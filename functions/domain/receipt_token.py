@@ -17,6 +17,9 @@ import hmac
 from functions.domain.errors import NotFound
 from functions.domain.sensitive import Sensitive
 
+SHORTEST_SECRET = 32
+"""Characters. An address is seen by its provider, who could try out a short one until it makes the same."""
+
 _BYTES = 16
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from functions.domain.receipt_token import SHORTEST_SECRET
 from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import KeysUnavailable
 
@@ -16,8 +18,11 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
     """What every provider's secret holds; an adapter's own adds the rest. Nothing of it shows in a repr."""
 
     receipt_token: Sensitive
-    """Signs the addresses that receipts are sent to: at least 32 random characters of our own."""
+    """Signs the addresses that receipts are sent to: at least SHORTEST_SECRET random characters of our own."""
 
+
+_QUOTED = re.compile(r"Invalid enum value .* - at ", re.DOTALL)
+"""Of msgspec's messages the one that shows what it found, which can be a key that was put into the wrong entry."""
 
 S = TypeVar("S", bound=Secret)
 
@@ -25,9 +30,13 @@ S = TypeVar("S", bound=Secret)
 def read_secret(provider: str, value: Mapping[str, Any], kind: type[S]) -> S:
     """Raises KeysUnavailable with the provider's name and the entry that is wrong, and nothing of its content."""
     try:
-        return msgspec.convert(value, kind, dec_hook=_sensitive)
+        secret = msgspec.convert(value, kind, dec_hook=_sensitive)
     except msgspec.ValidationError as error:
-        raise KeysUnavailable(f"{provider}: its secret makes no sense: {error}") from None
+        wrong = _QUOTED.sub("Is none of the words that there are - at ", str(error))
+        raise KeysUnavailable(f"{provider}: its secret makes no sense: {wrong}") from None
+    if len(secret.receipt_token.reveal()) < SHORTEST_SECRET:
+        raise KeysUnavailable(f"{provider}: its secret makes no sense: Is too short - at `$.receipt_token`")
+    return secret
 
 
 @dataclass(slots=True)

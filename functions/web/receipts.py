@@ -12,7 +12,7 @@ from starlette.routing import Route, Router
 
 from functions.domain.delivery import Receipt
 from functions.domain.errors import NotFound
-from functions.domain.receipt_token import read_token
+from functions.domain.receipt_token import SHORTEST_SECRET, read_token
 from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import Clock, Journal, KeysUnavailable, Push, ReceiptReader
 from functions.usecases.receive import RecordReceipt
@@ -68,8 +68,8 @@ class Receipts:
 
 def _receipt_token(provider: str, secret: Mapping[str, Any]) -> Sensitive:
     token = secret.get("receipt_token")
-    if not isinstance(token, str) or not token:
-        raise KeysUnavailable(f"{provider}: its secret has no receipt_token")
+    if not isinstance(token, str) or len(token) < SHORTEST_SECRET:
+        raise KeysUnavailable(f"{provider}: its secret has no receipt_token that is long enough")
     return Sensitive(token)
 
 

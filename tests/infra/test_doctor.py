@@ -185,7 +185,7 @@ async def test_a_key_in_clear_among_the_callers_is_a_warning_and_not_told(salvo:
 
 
 async def test_an_empty_apikey_fails_and_the_gateway_is_not_asked(salvo: Subject, ward: Ward) -> None:
-    await ward.put_credentials(apikey="", receipt_token="t")
+    await ward.put_credentials(apikey="", receipt_token="t" * 32)
 
     (finding,) = await providers.check_providers(salvo)
 
@@ -196,7 +196,7 @@ async def test_an_empty_apikey_fails_and_the_gateway_is_not_asked(salvo: Subject
 
 
 async def test_a_key_that_the_gateway_refuses_fails(salvo: Subject, ward: Ward) -> None:
-    await ward.put_credentials(apikey="another's", receipt_token="t")
+    await ward.put_credentials(apikey="another's", receipt_token="t" * 32)
 
     _, finding = await providers.check_providers(salvo)
 
@@ -217,7 +217,7 @@ async def test_an_entry_that_receipts_hang_on_is_asked_for(
 ) -> None:
     name = provider_secrets.secret_name(STACK, "vonage_messages")
     async with ward.client("secretsmanager") as secretsmanager:
-        entries = {"api_key": "k", "api_secret": "s", "receipt_token": "t", **more}
+        entries = {"api_key": "k", "api_secret": "s", "receipt_token": "t" * 32, **more}
         await provider_secrets.store(secretsmanager, name, entries, stack=STACK, key="")
         settings = {"vonage": ProviderSettings(url="http://127.0.0.1:9")}
         subject = _with_routes(salvo, "vonage_messages")

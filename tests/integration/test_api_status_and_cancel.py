@@ -39,7 +39,7 @@ from tests.harness import (
 
 PATH = "/v1/verifications"
 UNKNOWN_ID = f"vfy_k1_{'a' * 40}"
-TOKEN = account_token(Sensitive("a token that nobody guesses"), "yunpian")
+TOKEN = account_token(Sensitive("a token that nobody guesses, of 32"), "yunpian")
 """Of the address for the receipts of all messages."""
 
 
@@ -175,7 +175,7 @@ async def test_a_canceled_verification_makes_room_for_a_new_one_after_the_cooldo
 
 
 async def secret() -> Mapping[str, Any]:
-    return {"apikey": "0" * 32, "receipt_token": "a token that nobody guesses"}
+    return {"apikey": "0" * 32, "receipt_token": "a token that nobody guesses, of 32"}
 
 
 async def no_secret() -> Mapping[str, Any]:
