@@ -100,9 +100,9 @@ class AnswerStore(Protocol):
 class SendJob:
     """A send that waits in the queue. Holds no code: the sender derives it."""
 
-    to: str
+    to: str = field(repr=False)
     service: str
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     locale: str | None = None
     batch: str | None = None
     send_by: int | None = None
@@ -117,7 +117,7 @@ class SendJob:
 class ConfirmJob:
     """A message that was handed over, to be looked at again: did a receipt come? Holds no code either."""
 
-    to: str
+    to: str = field(repr=False)
     service: str
     request: str
     verification: str
@@ -210,10 +210,10 @@ class Push:
     """What a provider sent to its receipts address."""
 
     method: str
-    url: str
-    """As the provider called it: the public address, with its query."""
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
+    url: str = field(repr=False)
+    """As the provider called it: the public address, with its query. Holds the token."""
+    query: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     """Names in lower case."""
     body: bytes = field(repr=False)
     reference: str | None = None
