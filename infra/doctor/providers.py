@@ -13,7 +13,7 @@ from functions.providers.catalog import PROVIDERS
 from functions.providers.credentials import Secret, read_secret
 from functions.service_file import Configuration
 from functions.usecases.ports import KeysUnavailable
-from infra.aws import Aws
+from infra.aws import AWS_ERRORS, Aws, explain
 from infra.doctor import aws_senders, dry_runs, yunpian
 from infra.doctor.finding import Finding, Level, fail, ok, warn
 from infra.doctor.subject import Subject
@@ -33,7 +33,7 @@ _BELIEVED_BY = {"vonage_messages": "signature_secret"}
 
 async def check_providers(subject: Subject) -> list[Finding]:
     named = sorted(subject.configuration.named)
-    return [finding for name in named for finding in await _check(subject, name)]
+    return [finding for name in named for finding in await _look_at(subject, name)]
 
 
 async def check_spare_secrets(subject: Subject) -> list[Finding]:
@@ -56,9 +56,18 @@ async def ask(http: aiohttp.ClientSession, provider: str, secret: Secret, config
     return ok(f"{provider} account", "was not asked: nothing there takes credentials without sending")
 
 
+async def _look_at(subject: Subject, provider: str) -> list[Finding]:
+    """One that can't be looked at hides none of the others."""
+    right = [_right_to_send(subject, provider)] if provider in _OF_AWS else []
+    try:
+        return right + await _check(subject, provider)
+    except AWS_ERRORS as error:
+        return [*right, fail(f"{provider} account", explain(error), "could not be examined")]
+
+
 async def _check(subject: Subject, provider: str) -> list[Finding]:
     if provider in _OF_AWS:
-        return [_right_to_send(subject, provider), await _OF_AWS[provider](subject.aws)]
+        return [await _OF_AWS[provider](subject.aws)]
     about, name = f"{provider} secret", secret_name(subject.stack.name, provider)
     again = f"./salvo credentials {provider} --stack-name {subject.stack.name}"
     async with subject.aws.client("secretsmanager") as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -184,6 +184,21 @@ class TestAws:
 
         assert (right.level, account.level) == (level, Level.OK)
 
+    async def test_a_provider_that_cannot_be_looked_at_hides_none_of_the_others(
+        self, http: aiohttp.ClientSession
+    ) -> None:
+        async with open_for_business(says(b"", 403)) as aws:
+            subject = _subject(aws, http, by=["aws_sms", "sns", "twilio"], SendByAws="true")
+            found = await check_providers(subject)
+
+        assert [(finding.about, finding.level) for finding in found] == [
+            ("aws_sms rights", Level.OK),
+            ("aws_sms account", Level.FAIL),
+            ("sns rights", Level.OK),
+            ("sns account", Level.FAIL),
+            ("twilio account", Level.FAIL),
+        ]
+
     @pytest.mark.parametrize(
         ("tier", "level", "found"),
         [
@@ -253,12 +268,12 @@ def _sns(sandbox: str) -> Vendor:
     return Vendor(answer)
 
 
-def _subject(sns: Vendor, http: aiohttp.ClientSession, **parameters: str) -> Subject:
-    """Of a deployment whose only route is by SNS."""
+def _subject(aws: Vendor, http: aiohttp.ClientSession, *, by: Sequence[str] = ("sns",), **parameters: str) -> Subject:
+    """Of a deployment with one route."""
     stack = Deployed(name="salvo", status="CREATE_COMPLETE", parameters=parameters, outputs={}, resources={})
-    service = Service(routes=(Route(providers=(Via(provider="sns"),)),))
+    service = Service(routes=(Route(providers=tuple(Via(provider=name) for name in by)),))
     return Subject(
-        aws=_aws(sns),
+        aws=_aws(aws),
         stack=stack,
         configuration=Configuration(services={"default": service}),
         http=http,
