@@ -79,12 +79,13 @@ def _is_heard_of(common: Common, name: str) -> bool:
     return common.receipts_url is not None and hasattr(module, "RECEIPTS")
 
 
-def secret_of(name: str, common: Common, secrets_client: Any) -> FetchSecret:
+def secret_of(name: str, common: Common, secrets_client: Any, *, failure_stands: int = 0) -> FetchSecret:
     """The provider's secret, cached."""
     owner = PROVIDERS[name].secret
     if owner is None:
         return _no_secret
-    return CachedSecret(secrets_client, common.provider_secrets + owner, wall_clock).value
+    secret_id = common.provider_secrets + owner
+    return CachedSecret(secrets_client, secret_id, wall_clock, failure_stands=failure_stands).value
 
 
 async def _no_secret() -> Mapping[str, Any]:

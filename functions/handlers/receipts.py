@@ -13,6 +13,7 @@ from functions.runtime import Runtime, wall_clock
 from functions.settings import Common, receipts_settings
 from functions.stores.delivery_times import DynamoDeliveryTimes
 from functions.stores.dynamodb import Table
+from functions.stores.secrets_manager import ASK_AGAIN_AFTER
 from functions.stores.verifications import DynamoVerificationStore
 from functions.telemetry import configure, journal, observed
 from functions.usecases.receive import RecordReceipt
@@ -40,10 +41,14 @@ async def build(settings: Common, clients: Clients) -> tuple[Boundary, RecordRec
 
 
 def _sources(settings: Common, secrets_client: Any) -> dict[str, ReceiptSource]:
-    """Of the providers that a route names and that push to an address."""
+    """Of the providers that a route names and that push to an address.
+
+    A secret is needed before a token can be told from a made-up one. Where there is none, anybody's requests must not
+    each become one to Secrets Manager, which has its price.
+    """
     modules = {name: module_of(name) for name in settings.configuration.named}
     return {
-        name: ReceiptSource(module.RECEIPTS, secret_of(name, settings, secrets_client))
+        name: ReceiptSource(module.RECEIPTS, secret_of(name, settings, secrets_client, failure_stands=ASK_AGAIN_AFTER))
         for name, module in modules.items()
         if hasattr(module, "RECEIPTS")
     }

@@ -36,10 +36,13 @@ class CachedSecret:
     secret_id: str
     clock: Clock
     fresh_for: int = FRESH_FOR
+    failure_stands: int = 0
+    """Seconds that a secret that never came is not asked for again. For where anybody may make us ask."""
     _value: Mapping[str, Any] | None = field(default=None, repr=False)
     _fetched_at: int = 0
     _failures: int = 0
     _failure: str = ""
+    _failed_at: int = 0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def value(self, *, newer_than: int | None = None) -> Mapping[str, Any]:
@@ -47,6 +50,8 @@ class CachedSecret:
         oldest = self.clock() - self.fresh_for if newer_than is None else newer_than
         if self._value is not None and self._fetched_at > oldest:
             return self._value
+        if self._value is None and self._failed_at > self.clock() - self.failure_stands:
+            raise KeysUnavailable(self._failure)
         failures = self._failures
         async with self._lock:
             if self._failures != failures:
@@ -61,7 +66,7 @@ class CachedSecret:
             self._value = await self._fetch()
         except KeysUnavailable as error:
             if self._value is None:
-                self._failures, self._failure = self._failures + 1, str(error)
+                self._failures, self._failure, self._failed_at = self._failures + 1, str(error), self.clock()
                 raise
             _log.warning("its last value is used on: %s", error)
         self._fetched_at = self.clock()

@@ -119,6 +119,22 @@ async def test_a_request_after_a_failed_one_asks_again(world: Keys) -> None:
     assert world.client.asked == 2
 
 
+async def test_where_anybody_may_make_us_ask_a_missing_secret_is_asked_for_once_in_thirty_seconds(world: Keys) -> None:
+    secret = CachedSecret(world.client, NAME, world.clock, failure_stands=30)
+    world.client.error = DENIED
+
+    for _ in range(29):
+        with pytest.raises(KeysUnavailable, match="AccessDenied"):
+            await secret.value()
+        world.clock.advance(1)
+    assert world.client.asked == 1
+
+    world.client.error = None
+    world.clock.advance(1)
+    assert await secret.value() == KEYS
+    assert world.client.asked == 2
+
+
 async def test_a_request_whose_neighbour_was_cut_off_asks_for_itself(world: Keys) -> None:
     first, second = (asyncio.ensure_future(world.keys.keyring()) for _ in range(2))
     await asyncio.sleep(0)
