@@ -60,14 +60,14 @@ def add_gateway_arguments(parser: argparse.ArgumentParser, *, latency: float) ->
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.stack:
+        return up_stack.main(arguments)
     services = arguments.services or SHIPPED_SERVICES
     try:
         load_configuration(services)
     except ServiceFileError as error:  # told here: a function would tell it with the trace of a start that failed
         say(f"{services} has mistakes:\n{error}")
         return 1
-    if arguments.stack:
-        return up_stack.main(arguments)
     return asyncio.run(_serve(arguments))  # noqa: TID251 - this is no function
 
 
