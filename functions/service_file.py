@@ -21,12 +21,12 @@ from functions.domain.message import (
     parse_locale,
     text_problems,
 )
-from functions.domain.routing import Route
 from functions.domain.service import REMEMBERED_SENDS, Limit, OnResend, OnUnknown, Service
+from functions.guard_file import SPENDING_TABLE, Spending, parse_policy, parse_spending
 from functions.route_file import ProviderSettings, parse_providers, parse_routes
 
 PROVIDERS_TABLE = "providers"
-"""The one table that is no service."""
+"""With guard_file's table of money the only ones that are no services."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _Limits = Annotated[tuple[Limit, ...], Meta(max_length=5)]
@@ -65,6 +65,7 @@ class Configuration:
 
     services: Mapping[str, Service] = field(default_factory=dict)
     providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+    spending: Spending = field(default_factory=Spending)
 
     @property
     def named(self) -> frozenset[str]:
@@ -87,10 +88,11 @@ def parse_configuration(document: Mapping[str, Any]) -> Configuration:
     problems: list[str] = []
     tables = dict(document)
     providers = parse_providers(tables.pop(PROVIDERS_TABLE, {}), problems)
+    spending = parse_spending(tables.pop(SPENDING_TABLE, {}), problems)
     services = {name: _parse_service(name, table, problems) for name, table in tables.items()}
     if problems:
         raise ServiceFileError(problems)
-    return Configuration(services=services, providers=providers)
+    return Configuration(services=services, providers=providers, spending=spending)
 
 
 def _parse_service(name: str, table: object, problems: list[str]) -> Service:
@@ -101,8 +103,8 @@ def _parse_service(name: str, table: object, problems: list[str]) -> Service:
         return Service(name=name)
     found: dict[str, Any] = {}
     for key, value in table.items():
-        if key == "routes":
-            found[key] = _read_routes(name, value, problems)
+        if key in _TABLES:
+            found[key] = _read_below(f"{name}.{key}", _TABLES[key], value, problems)
             continue
         wrong = _read(key, value, found)
         problems += [f"{name}.{key}: {problem}" for problem in wrong]
@@ -124,11 +126,15 @@ def _read(key: str, value: object, found: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _read_routes(service: str, value: object, problems: list[str]) -> tuple[Route, ...]:
+_TABLES: Mapping[str, Callable[[object, list[str]], Any]] = {"routes": parse_routes, "guard": parse_policy}
+"""Settings that have settings of their own."""
+
+
+def _read_below(where: str, parse: Callable[[object, list[str]], Any], value: object, problems: list[str]) -> Any:
     wrong: list[str] = []
-    routes = parse_routes(value, wrong)
-    problems += [f"{service}.routes{each}" for each in wrong]
-    return routes
+    found = parse(value, wrong)
+    problems += [f"{where}{each}" for each in wrong]
+    return found
 
 
 def _limit_problems(limits: tuple[Limit, ...]) -> list[str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from functions.domain.delivery import Message, Outcome, SendResult
+from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.decision import Decision
 from functions.domain.keys import Keyring, derive
 from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.domain.sensitive import Sensitive
@@ -26,6 +28,9 @@ from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
 from functions.usecases.give_feedback import GiveFeedback
+from functions.usecases.guard import Guard
+from functions.usecases.guard_ports import Check
+from functions.usecases.guards.destination import Destination
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.once import Once
 from functions.usecases.ports import Job, Provider, SendJob
@@ -213,6 +218,14 @@ class RecordingJournal:
 
 
 @dataclass(slots=True)
+class RecordingDecisions:
+    kept: list[Decision] = field(default_factory=list)
+
+    async def keep(self, decision: Decision, attempt: Attempt) -> None:
+        self.kept.append(decision)
+
+
+@dataclass(slots=True)
 class OneCaller:
     async def name_of(self, key_digest: str) -> str | None:
         return "tester" if key_digest == digest_key(API_KEY) else None
@@ -231,6 +244,9 @@ class Harness:
         self.rates = GivenRates()
         self.times = GivenTimes()
         self.heard_of = {PROVIDER, "a", "b"}
+        self.checks: list[Check] = [Destination()]
+        """Of the guard. Those that count are left to their own tests."""
+        self.decisions = RecordingDecisions()
         self.seconds_left = 20.0
         self.queue = RecordingQueue()
         self.dead_letters = RecordingDeadLetters()
@@ -283,10 +299,15 @@ class Harness:
         )
 
     @property
+    def guard(self) -> Guard:
+        return Guard(checks=self.checks, decisions=self.decisions, journal=self.journal)
+
+    @property
     def start(self) -> StartVerification:
         return StartVerification(
             services=self.services,
             keys=self.keys,
+            guard=self.guard,
             reserve=self.reserve,
             deliver=self.deliver,
             queue=self.queue,
@@ -301,6 +322,7 @@ class Harness:
             services=self.services,
             store=self.store,
             keys=self.keys,
+            guard=self.guard,
             queue=self.queue,
             entropy=secrets.token_bytes,
             clock=self.clock,
@@ -327,6 +349,7 @@ class Harness:
             services=self.services,
             store=self.store,
             keys=self.keys,
+            guard=self.guard,
             reserve=replace(self.reserve, store=VerificationsTogether(self.store)),
             deliver=self.deliver,
             clock=self.clock,

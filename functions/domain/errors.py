@@ -8,6 +8,8 @@
     │   ├── InvalidSignature        a receipt that its provider did not sign, or not now
     │   ├── NumberTypeBlocked
     │   ├── CountryBlocked          no route of the service leads to the number's country
+    │   ├── BlockedByGuard          a rule against abuse; reason names it, retry_after says when it may be over
+    │   ├── ChallengeRequired       with a solved challenge it may go out
     │   ├── RateLimited             retry_after says when
     │   ├── NotFound
     │   ├── Conflict                the same request is under way, or the state does not allow it
@@ -63,6 +65,22 @@ class NumberTypeBlocked(Refused):
 
 class CountryBlocked(Refused):
     code = "country_blocked"
+
+
+class BlockedByGuard(Refused):
+    code = "blocked_by_guard"
+
+    def __init__(self, detail: str = "", *, reason: str, retry_after: int | None = None) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.reason = reason
+
+
+class ChallengeRequired(Refused):
+    code = "challenge_required"
+
+    def __init__(self, detail: str = "", *, reason: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class RateLimited(Refused):

@@ -53,6 +53,16 @@ def number_key(keys: Keyring, service: str, e164: str) -> str:
     return _base32(mac(keys.index, "number", service, e164)[:_KEY_BYTES])
 
 
+def pseudonym(keys: Keyring, kind: str, text: str) -> str:
+    """What stands for a number, a block or an address in the table: nobody can search for it without the key."""
+    return _base32(mac(keys.index, "pseudonym", kind, text)[:_KEY_BYTES])
+
+
+def block_of(keys: Keyring, e164: str) -> str:
+    """The pseudonym of the number's block of ten thousand, and which tenth of it the number is in."""
+    return f"{pseudonym(keys, 'block', e164[1:-4])}{e164[-4]}"
+
+
 def nonce_from(entropy: bytes) -> str:
     """The random part of an id from NONCE_BYTES random bytes."""
     return _base32(entropy)

@@ -14,8 +14,10 @@ from functions.domain.identity import VerificationId
 from functions.domain.service import REMEMBERED_SENDS, Service
 from functions.domain.verification import DAY, Record, Sent, State, Verification
 
-_REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
-"""What only a receipt can tell."""
+_REPORTED = frozenset(
+    {DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.REJECTED}
+)
+"""What a receipt can tell, and no answer takes back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Start:
     request: str
     new_id: VerificationId
     region: str
+    block: str
     provider: str
     """Who is to be asked first."""
     queued: bool = False
@@ -163,12 +166,22 @@ def receive(record: Record, receipt: Receipt, send: int) -> Record | None:
     live = record.verification
     if live.delivery.send != send or not supersedes(receipt.status, live.delivery.status):
         return None
-    if receipt.status is not DeliveryStatus.DELIVERED and receipt.provider != live.delivery.provider:
+    told = receipt.provider == live.delivery.provider or receipt.status is DeliveryStatus.DELIVERED
+    if not told and not _may_name_another(live.delivery):
         return None  # of a provider that has the message no more: another one was asked since
     noted = replace(
         live.delivery, status=receipt.status, at=receipt.at, provider=receipt.provider, reason=receipt.reason
     )
     return replace(record, rev=record.rev + 1, verification=replace(live, delivery=noted))
+
+
+def _may_name_another(delivery: Delivery) -> bool:
+    """Whether another provider than the one named may have the message.
+
+    Who took it after the first one's refusal is written down afterwards: its receipt can be faster, or all that is left
+    to tell. A message that was handed over again was claimed for its second provider first.
+    """
+    return delivery.tries == 1 and delivery.status in {DeliveryStatus.SUBMITTED, DeliveryStatus.UNKNOWN}
 
 
 def _new_verification(
@@ -180,6 +193,7 @@ def _new_verification(
         id=start.new_id,
         digest=code.digest,
         region=start.region,
+        block=start.block,
         own_code=code.own,
         generation=code.generation,
         attempts=0,

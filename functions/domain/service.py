@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from functions.domain.guard.policy import Policy
 from functions.domain.routing import Route, Via
 
 
@@ -65,6 +66,8 @@ class Service:
     on_resend: OnResend = OnResend.SAME
     routes: tuple[Route, ...] = (Route(providers=(Via(provider="yunpian"),)),)
     """Looked through in this order for each number."""
+    guard: Policy = field(default_factory=Policy)
+    """Against abuse."""
     confirm_within: int | None = None
     """Seconds without a receipt of its delivery after which another provider sends the code too; for countries of which
     enough receipts have come lately, the time that they take. None: nobody waits for receipts."""

@@ -43,7 +43,9 @@ class Verification:
     id: VerificationId
     digest: str
     region: str
-    """The number's, such as DE: all that is told of it."""
+    """The number's, such as DE."""
+    block: str
+    """The pseudonym of the number's block of ten thousand, and which tenth of it: for what its approval gives back."""
     own_code: bool
     """The caller brought the code, so nobody can derive it again."""
     generation: int

@@ -37,6 +37,7 @@ async def build(
         start=StartVerification(
             services=services,
             keys=parts.keys,
+            guard=parts.guard,
             reserve=parts.reserve,
             deliver=parts.deliver,
             queue=parts.queue,
@@ -48,6 +49,7 @@ async def build(
             services=services,
             store=parts.store,
             keys=parts.keys,
+            guard=parts.guard,
             queue=parts.queue,
             entropy=secrets.token_bytes,
             clock=wall_clock,

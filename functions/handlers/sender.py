@@ -56,6 +56,7 @@ async def build(settings: SenderSettings, clients: Clients, connections: Connect
         services=services,
         store=parts.store,
         keys=parts.keys,
+        guard=parts.guard,
         reserve=replace(parts.reserve, store=VerificationsTogether(parts.store)),
         deliver=parts.deliver,
         clock=wall_clock,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.aws import Clients
+from functions.handlers.guarding import build_guard
 from functions.handlers.providers import Accounts, Readiness, heard_of
 from functions.queues.sqs import SqsSendQueue
 from functions.runtime import Connections, TimeLeft, wall_clock, wall_clock_in_milliseconds
@@ -21,6 +22,7 @@ from functions.stores.verifications import DynamoVerificationStore
 from functions.telemetry import journal
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
+from functions.usecases.guard import Guard
 from functions.usecases.ports import Provider
 from functions.usecases.reserve import Reserve
 from functions.usecases.submit import Submit
@@ -36,6 +38,7 @@ class SendingParts:
     keys: SecretKeys
     providers: Mapping[str, Provider]
     ready: Readiness
+    guard: Guard
     reserve: Reserve
     deliver: Deliver
 
@@ -60,6 +63,7 @@ async def build_sending(
         keys=keys,
         providers=providers,
         ready=Readiness(providers.values(), journal),
+        guard=build_guard(),
         reserve=Reserve(store=store, keys=keys, entropy=secrets.token_bytes, clock=wall_clock),
         deliver=Deliver(
             store=store,

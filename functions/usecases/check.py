@@ -12,6 +12,9 @@ from functions.domain.errors import NotFound, VerificationError
 from functions.domain.identity import REQUEST_BYTES, parse_id, request_digest, request_from
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
+from functions.domain.verification import Record
+from functions.usecases.guard import Guard
+from functions.usecases.guard_ports import Outcome
 from functions.usecases.ports import (
     Clock,
     Entropy,
@@ -47,6 +50,7 @@ class CheckVerification:
     services: Mapping[str, Service]
     store: VerificationStore
     keys: Keys
+    guard: Guard
     queue: SendQueue
     entropy: Entropy
     clock: Clock
@@ -62,6 +66,7 @@ class CheckVerification:
             raise
         self.journal("check", verification=str(guess.id), outcome="approved" if verdict.valid else "wrong")
         if verdict.valid:
+            await self.guard.approved(_outcome(verdict.record, guess.at))
             await self._give_feedback(verdict.record.verification.delivery)
         service = self.services.get(verdict.record.service, Service())
         return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
@@ -92,3 +97,14 @@ class CheckVerification:
             return request_from(self.entropy(REQUEST_BYTES))
         keys = await self.keys.keyring()
         return request_digest(keys, "check", command.caller, command.id, command.idempotency_key)
+
+
+def _outcome(record: Record, at: int) -> Outcome:
+    live = record.verification
+    return Outcome(
+        service=record.service,
+        region=live.region,
+        block=live.block,
+        sent_at=tuple(sent.at for sent in record.sent if sent.at >= live.created_at),
+        at=at,
+    )

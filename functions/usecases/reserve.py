@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from functions.domain.code import derive_code, digest_code
 from functions.domain.errors import Conflict, CountryBlocked
-from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from, number_key
+from functions.domain.guard.attempt import Address
+from functions.domain.identity import NONCE_BYTES, VerificationId, block_of, nonce_from, number_key
 from functions.domain.message import locales_of
 from functions.domain.phone import PhoneNumber
 from functions.domain.routing import Via, choose
@@ -33,6 +34,10 @@ class Wish:
     app_hash: str | None = None
     queued: bool = False
     metadata: tuple[tuple[str, str], ...] = ()
+    ip: Address | None = field(default=None, repr=False)
+    """The end user's."""
+    trusted: bool = False
+    challenge: Sensitive | None = None
 
     @property
     def plan(self) -> tuple[Via, ...]:
@@ -86,6 +91,7 @@ class Reserve:
             request=wish.request,
             new_id=new_id,
             region=wish.to.region,
+            block=block_of(keys, wish.to.e164),
             provider=wish.plan[0].provider,
             queued=wish.queued,
             metadata=wish.metadata,

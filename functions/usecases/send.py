@@ -7,20 +7,22 @@ nobody knows whether the SMS went out, and the service's `on_unknown` decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from functions.domain.claims import outcome_is_unknown, retry_unknown, take_from_queue
-from functions.domain.delivery import DeliveryStatus, Outcome
+from functions.domain.delivery import Delivery, DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
 from functions.domain.identity import number_key, parse_id, request_digest
-from functions.domain.phone import parse_phone_number
+from functions.domain.phone import PhoneNumber, parse_phone_number
+from functions.domain.routing import Via, beginning_with
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown, Service
 from functions.domain.verification import Record, State
 from functions.usecases.advance import advance
 from functions.usecases.deliver import Deliver
 from functions.usecases.disposition import Disposition
+from functions.usecases.guard import Guard, attempt_of
 from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore
 from functions.usecases.reserve import Reserve, Wish, code_again
 
@@ -32,6 +34,7 @@ class SendQueued:
     services: Mapping[str, Service]
     store: VerificationStore
     keys: Keys
+    guard: Guard
     reserve: Reserve
     deliver: Deliver
     clock: Clock
@@ -43,19 +46,23 @@ class SendQueued:
         if service is None:
             return self._leave(Disposition.POISON, job, "unknown_service")
         try:
-            wish = await self._wish(job, service, message_id)
+            to = parse_phone_number(job.to)
         except InvalidPhoneNumber as error:
             return self._leave(Disposition.POISON, job, error.code)
-        if self.clock() >= (queued_at + service.send_within if job.send_by is None else job.send_by):
+        late = self.clock() >= (queued_at + service.send_within if job.send_by is None else job.send_by)
+        if late and job.verification is None:  # needs no keys: they may be what it came too late for
+            return self._leave(Disposition.DONE, job, "too_late")
+        wish = await self._wish(job, to, service, message_id)
+        if late:
             return await self._expire(job, wish)
         try:
             return await (self._send_stored(job, wish) if job.verification else self._send_new(job, wish))
         except Refused as refusal:
             return self._leave(Disposition.DONE, job, refusal.code)
 
-    async def _wish(self, job: SendJob, service: Service, message_id: str) -> Wish:
+    async def _wish(self, job: SendJob, to: PhoneNumber, service: Service, message_id: str) -> Wish:
         return Wish(
-            to=parse_phone_number(job.to),
+            to=to,
             service=service,
             request=await self._request(job, message_id),
             locale=job.locale,
@@ -71,12 +78,14 @@ class SendQueued:
         return request_digest(await self.keys.keyring(), "queue", job.service, job.key or message_id)
 
     async def _send_new(self, job: SendJob, wish: Wish) -> Disposition:
-        if not wish.to.takes_sms:
-            return self._leave(Disposition.DONE, job, "number_type_blocked")
-        reservation = await self.reserve(wish)
-        if reservation.code is None:
-            return await self._repeat(job, reservation.record, wish)
-        return await self._deliver(reservation.record, reservation.code, wish)
+        async with self.guard.admit(attempt_of(wish, await self.keys.keyring(), self.clock())) as admission:
+            reservation = await self.reserve(wish)
+            if reservation.code is None:
+                admission.sent = False  # this message was here before, and counted
+                return await self._repeat(job, reservation.record, wish)
+            disposition = await self._deliver(reservation.record, reservation.code, wish)
+            admission.sent = disposition is Disposition.DONE
+            return disposition
 
     async def _send_stored(self, job: SendJob, wish: Wish) -> Disposition:
         verification_id = parse_id(job.verification or "")
@@ -100,9 +109,9 @@ class SendQueued:
         delivery, now = record.verification.delivery, self.clock()
         if delivery.request != wish.request or not outcome_is_unknown(delivery, now):
             return self._leave(Disposition.DONE, job, "duplicate")
-        if wish.service.on_unknown is OnUnknown.ONCE and record.verification.state(now) is State.PENDING:
+        if _may_go_once_more(record, wish.service, now):
             code = await code_again(self.keys, record.verification, wish.service)
-            first = wish.plan[0].provider
+            first = _first_of_the_others(delivery, wish.plan)
             claimed = await advance(
                 self.store, record, lambda found: retry_unknown(found, wish.request, now, first), now=now
             )
@@ -120,12 +129,23 @@ class SendQueued:
 
     async def _expire(self, job: SendJob, wish: Wish) -> Disposition:
         """A code that comes late is worse than none: the person has asked again, or left."""
-        if job.verification is not None:
-            record = await self.store.get(parse_id(job.verification).key)
-            if record is not None and record.verification.delivery.status is DeliveryStatus.QUEUED:
-                await self.deliver.note(record, wish, DeliveryStatus.NOT_SENT, "too_late")
+        record = await self.store.get(parse_id(job.verification or "").key)
+        if record is not None and record.verification.delivery.status is DeliveryStatus.QUEUED:
+            await self.deliver.note(record, wish, DeliveryStatus.NOT_SENT, "too_late")
         return self._leave(Disposition.DONE, job, "too_late")
 
     def _leave(self, disposition: Disposition, job: SendJob, reason: str) -> Disposition:
         self.journal("left", service=job.service, disposition=disposition.name.lower(), reason=reason, batch=job.batch)
         return disposition
+
+
+def _may_go_once_more(record: Record, service: Service, now: int) -> bool:
+    live = record.verification
+    return service.on_unknown is OnUnknown.ONCE and live.delivery.tries == 1 and live.state(now) is State.PENDING
+
+
+def _first_of_the_others(delivery: Delivery, plan: Sequence[Via]) -> str:
+    """A worker's death says nothing of the provider; one that left its answer open is not the first to ask again."""
+    if delivery.status is not DeliveryStatus.UNKNOWN:
+        return plan[0].provider
+    return (*beginning_with(plan, delivery.provider)[1:], plan[0])[0].provider

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from functions.domain.delivery import DeliveryStatus
-from functions.domain.errors import DeliveryUnavailable, InvalidRequest, NumberTypeBlocked
+from functions.domain.errors import DeliveryUnavailable, InvalidRequest
+from functions.domain.guard.attempt import Address
 from functions.domain.identity import REQUEST_BYTES, request_digest, request_from
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
 from functions.domain.verification import Record
 from functions.usecases.deliver import Deliver, refuse_undelivered
+from functions.usecases.guard import Admission, Guard, attempt_of
 from functions.usecases.once import Once
 from functions.usecases.ports import Clock, Entropy, Keys, QueueUnavailable, SendJob, SendQueue
 from functions.usecases.reserve import Reserve, Wish
@@ -33,6 +35,12 @@ class StartCommand:
     domain: str | None = None
     app_hash: str | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    ip: Address | None = None
+    """The end user's."""
+    trusted: bool = False
+    """The caller knows that the number's owner is signed in."""
+    challenge: Sensitive | None = None
+    """A solution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,7 @@ class StartVerification:
 
     services: Mapping[str, Service]
     keys: Keys
+    guard: Guard
     reserve: Reserve
     deliver: Deliver
     queue: SendQueue
@@ -62,8 +71,6 @@ class StartVerification:
         service = self.services.get(command.service)
         if service is None:
             raise InvalidRequest("there is no such service")
-        if not command.to.takes_sms:
-            raise NumberTypeBlocked(f"no SMS is sent to a number of type {command.to.type.value}")
         if command.respond_async and command.code is not None:
             raise InvalidRequest("a code of your own can't wait in the queue: send it without Prefer: respond-async")
         return service
@@ -79,8 +86,17 @@ class StartVerification:
             app_hash=command.app_hash,
             queued=command.respond_async,
             metadata=command.metadata,
+            ip=command.ip,
+            trusted=command.trusted,
+            challenge=command.challenge,
         )
+        async with self.guard.admit(attempt_of(wish, await self.keys.keyring(), self.clock())) as admission:
+            return await self._carry_out(wish, admission)
+
+    async def _carry_out(self, wish: Wish, admission: Admission) -> VerificationView:
+        service, request = wish.service, wish.request
         reservation = await self.reserve(wish)
+        admission.sent = reservation.code is not None  # else this request was here before, and counted
         record = reservation.record
         if _waits_for(record, request):
             # For a repeat too: the one before may have died on its way to the queue, and a second job does no harm.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from starlette.routing import Route, Router
 
 from functions.domain.code import parse_code
 from functions.domain.errors import InvalidCode, InvalidRequest
+from functions.domain.guard.attempt import parse_address
 from functions.domain.message import parse_app_hash, parse_domain, parse_locale
 from functions.domain.metadata import parse_metadata
 from functions.domain.phone import parse_phone_number
@@ -91,7 +91,6 @@ async def _health(_: Request) -> Response:
 
 
 def _start_command(request: Request, body: StartBody, *, respond_async: bool) -> StartCommand:
-    _check_address(body.ip)
     return StartCommand(
         to=parse_phone_number(body.to),
         service=body.service,
@@ -104,6 +103,9 @@ def _start_command(request: Request, body: StartBody, *, respond_async: bool) ->
         domain=body.domain and parse_domain(body.domain),
         app_hash=body.app_hash and parse_app_hash(body.app_hash),
         metadata=parse_metadata(body.metadata),
+        ip=None if body.ip is None else parse_address(body.ip),
+        trusted=body.trusted,
+        challenge=None if body.challenge is None else Sensitive(body.challenge),
     )
 
 
@@ -111,13 +113,6 @@ def _code(found: object) -> Sensitive:
     if not isinstance(found, str):
         raise InvalidCode("a code is a string of digits")
     return parse_code(found)
-
-
-def _check_address(ip: str | None) -> None:
-    try:
-        _ = ip and ipaddress.ip_address(ip)
-    except ValueError:
-        raise InvalidRequest("ip is not an IP address") from None
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -29,7 +29,9 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
     locale: str | None = None
     code: Any = None
     ip: str | None = None
-    """The end user's address: checked for its shape; no rule looks at it yet."""
+    """The end user's address."""
+    trusted: bool = False
+    challenge: Annotated[str, msgspec.Meta(max_length=2048)] | None = None
     app_hash: str | None = None
     domain: str | None = None
     metadata: dict[str, str] = {}

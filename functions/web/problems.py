@@ -51,6 +51,8 @@ STATUS: Mapping[type[errors.VerificationError], int] = {
     errors.InvalidSignature: 401,
     errors.NumberTypeBlocked: 403,
     errors.CountryBlocked: 403,
+    errors.BlockedByGuard: 403,
+    errors.ChallengeRequired: 403,
     errors.RateLimited: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,
@@ -80,6 +82,8 @@ class _Problem(msgspec.Struct, omit_defaults=True):
     code: str
     detail: str
     retry_after: int | None = None
+    reason: str | None = None
+    """The rule of the guard that decided."""
 
 
 def as_problem(error: Exception) -> errors.VerificationError:
@@ -100,6 +104,7 @@ def problem_response(error: errors.VerificationError) -> Response:
         code=error.code,
         detail=error.detail,
         retry_after=error.retry_after,
+        reason=getattr(error, "reason", None),
     )
     return Response(msgspec.json.encode(body), status, headers=_headers(error), media_type=MEDIA_TYPE)
 

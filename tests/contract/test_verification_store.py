@@ -34,7 +34,9 @@ def store(request: pytest.FixtureRequest, table: Table) -> VerificationStore:
 def new_record() -> Record:
     key = nonce_from(secrets.token_bytes(15))
     verification_id = VerificationId("k1", key, nonce_from(secrets.token_bytes(NONCE_BYTES)))
-    start = Start(request=secrets.token_urlsafe(12), new_id=verification_id, region="DE", provider="yunpian")
+    start = Start(
+        request=secrets.token_urlsafe(12), new_id=verification_id, region="DE", block="b" * 25, provider="yunpian"
+    )
     return first(start, Code(digest=RIGHT, own=False, generation=1), SERVICE, MORNING)
 
 

@@ -27,6 +27,7 @@ from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
 from functions.usecases.give_feedback import GiveFeedback
+from functions.usecases.guard import Guard
 from functions.usecases.ports import Counted, KeysUnavailable, QueueUnavailable, SendJob, StoreUnavailable
 from functions.usecases.reserve import Reserve, Wish, code_again
 from functions.usecases.send import SendQueued
@@ -44,6 +45,7 @@ from tests.harness import (
     OpenCircuits,
     Prepared,
     RecordingDeadLetters,
+    RecordingDecisions,
     RecordingJournal,
     RecordingQueue,
     accept,
@@ -264,6 +266,19 @@ class TestTooLate:
         assert left_over(await deliver(harness, message)) == []
 
         assert len(harness.provider.sent_to(number)) == sends
+
+    async def test_is_told_without_the_keys_so_that_no_outage_makes_it_a_dead_letter(self, harness: Harness) -> None:
+        """Of the store of secrets: nine deliveries soon after one another are quickly over."""
+        case = await new_case(
+            harness, Outcome.ACCEPTED, Trouble(("keyring before", 1), KeysUnavailable("down")), kind="new"
+        )
+        harness.clock.advance(120)
+
+        unfinished = await case.deliver(harness, case.trouble)
+
+        assert unfinished is not None
+        assert left_over(unfinished) == []
+        assert case.gateway.taken == 0
 
     @pytest.mark.parametrize(("age", "sends"), [(119, 1), (120, 0)])
     async def test_without_send_by_the_service_says_how_old_is(self, harness: Harness, age: int, sends: int) -> None:
@@ -579,7 +594,7 @@ class TestAVerificationThatTheApiStored:
 
         assert harness.provider.messages == []
         delivery = (await harness.look_up(verification)).delivery
-        assert (delivery.status, delivery.reason) == ("not_sent", "too_late")
+        assert (delivery.status, delivery.reason, delivery.provider) == ("not_sent", "too_late", None)
 
     async def test_stays_sent_when_a_copy_of_its_message_comes_too_late(self, harness: Harness) -> None:
         verification, message = await stored_by_the_api(harness, fresh_number())
@@ -786,6 +801,7 @@ class Simulation:
             services={"default": Service(send_within=600)},
             store=self.store,
             keys=keys,
+            guard=Guard(checks=(), decisions=RecordingDecisions(), journal=journal),
             reserve=Reserve(store=self.store, keys=keys, entropy=secrets.token_bytes, clock=self.clock),
             deliver=self.deliver(journal),
             clock=self.clock,

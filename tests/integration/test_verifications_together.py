@@ -29,7 +29,9 @@ from tests.harness import MORNING, Harness, fresh_number
 def new_record(key: str | None = None) -> Record:
     key = key or nonce_from(secrets.token_bytes(15))
     verification_id = VerificationId("k1", key, nonce_from(secrets.token_bytes(NONCE_BYTES)))
-    start = Start(request=secrets.token_urlsafe(12), new_id=verification_id, region="DE", provider="yunpian")
+    start = Start(
+        request=secrets.token_urlsafe(12), new_id=verification_id, region="DE", block="b" * 25, provider="yunpian"
+    )
     return first(start, Code(digest="a" * 32, own=False, generation=1), Service(), MORNING)
 
 

@@ -229,11 +229,12 @@ def test_the_shipped_services_load() -> None:
 
 def test_every_setting_is_explained_in_the_shipped_file() -> None:
     text = SHIPPED_SERVICES.read_text(encoding="utf-8")
-    settings = {field.name for field in fields(Service)} - {"name", "texts", "routes"}
+    settings = {field.name for field in fields(Service)} - {"name", "texts", "routes", "guard"}
 
     assert [name for name in sorted(settings) if f"\n# {name} = " not in text] == []
     assert "# [shop.texts]" in text
     assert "# [[shop.routes]]" in text
+    assert "# [shop.guard]" in text
 
 
 def test_what_the_shipped_file_shows_is_right_once_it_is_let_in(tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def test_a_service_may_set_everything() -> None:
         "on_resend": OnResend.NEW,
     }
     assert {name: getattr(services["shop"], name) for name in everything} == as_given
-    assert {field.name for field in fields(Service)} == {"name", "routes", *everything}  # test_route_file.py
+    assert {field.name for field in fields(Service)} == {"name", "routes", "guard", *everything}  # of their own tests
 
 
 def test_services_keep_their_order_and_their_names() -> None:

@@ -56,6 +56,7 @@ def a_start(request: str, *, queued: bool = False, metadata: tuple[tuple[str, st
         request=request,
         new_id=an_id(f"for {request}"),
         region="DE",
+        block="b" * 25,
         provider="gateway",
         queued=queued,
         metadata=metadata,

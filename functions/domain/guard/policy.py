@@ -1,0 +1,73 @@
+"""What a service allows, rule by rule. Defaults: the proposals that the peers' published limits add up to.
+
+Twilio and Telnyx: 3 to 5 in 10 minutes for a number. Twilio's safe lists and Fraud Guard work by blocks of a thousand,
+coss by blocks of ten thousand, GitLab and AWS by country. docs/security.md has the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from functions.domain.guard.decision import Mode, Rule
+
+
+class OnFailure(StrEnum):
+    """What a hook that does not answer in time means."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Of one service. A limit of None is none at all."""
+
+    modes: Mapping[Rule, Mode] = field(default_factory=dict)
+    """What is not named is enforced."""
+    countries: frozenset[str] = frozenset()
+    """Regions that codes may go to; none means every one that a route leads to."""
+    home: frozenset[str] = frozenset()
+    """Where the service's people live: no cap for the country, and the last to be closed when money runs out. None:
+    every country is home."""
+    ip_hour: int | None = 10
+    ip_day: int | None = 20
+    """Starts from one address (IPv4) or /64 (IPv6)."""
+    ip_prefix_hour: int | None = 30
+    """From one /24 (IPv4) or /48 (IPv6)."""
+    numbers_1k: int | None = 20
+    """Different numbers of one block of a thousand in an hour."""
+    unconverted_1k: int | None = 20
+    unconverted_1k_good: int | None = 50
+    """For blocks of which at least half of the last hour's codes came to use."""
+    unconverted_10k: int | None = 50
+    unconverted_country: int | None = 200
+    """In an hour, outside home."""
+    conversion_floor: float = 0.35
+    """Below this share for sure (the upper end of Wilson's 95 %) a block or country is closed."""
+    everywhere_day: int | None = 15
+    """Codes to one number by all services together."""
+    budget: int | None = None
+    """Millionths of the currency a day."""
+    trusted_day: int = 5
+    """Codes a day to a number whose wrong guesses are used up, for callers who know that its owner is signed in."""
+    checks_minute: int | None = 30
+    """Checks from one address, where the caller names it."""
+    challenge: bool = False
+    """Every start has to bring a solved challenge."""
+    risk_url: str | None = None
+    risk_on_failure: OnFailure = OnFailure.ALLOW
+    sampled: float = 0.01
+    """Share of the allowed decisions that are kept, beside all that are not."""
+
+    def mode(self, rule: Rule) -> Mode:
+        return self.modes.get(rule, Mode.ENFORCE)
+
+    def is_home(self, region: str) -> bool:
+        return not self.home or region in self.home
+
+
+def unguarded() -> Policy:
+    """Every rule off: a start is one write, and nobody counts."""
+    return Policy(modes=dict.fromkeys(Rule, Mode.OFF))

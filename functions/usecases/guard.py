@@ -1,0 +1,134 @@
+"""Asks the rules, one after the other, whether a code may go out; the first that denies decides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from functions.domain.errors import BlockedByGuard, ChallengeRequired, CountryBlocked, NumberTypeBlocked, RateLimited
+from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
+from functions.domain.identity import pseudonym
+from functions.domain.keys import Keyring
+from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, Outcome
+from functions.usecases.ports import Journal
+from functions.usecases.reserve import Wish
+
+
+@dataclass(slots=True)
+class Admission:
+    sent: bool = True
+    """To be set to False where nothing went out after all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    checks: Sequence[Check]
+    """In the order of `Rule`. The number's own limits come after them, in the write that stores the verification."""
+    decisions: Decisions
+    journal: Journal
+
+    @asynccontextmanager
+    async def admit(self, attempt: Attempt) -> AsyncIterator[Admission]:
+        """Around whatever sends the code. What was counted is given back where that raises, or says that it sent none.
+
+        Raises CountryBlocked, NumberTypeBlocked, BlockedByGuard, ChallengeRequired, RateLimited, StoreUnavailable.
+        """
+        decision, counted = await self._ask(attempt)
+        if decision.decided_by is not None:
+            await self._end(decision, attempt, counted)
+            raise refusal(decision.decided_by)
+        admission = Admission()
+        try:
+            yield admission
+        except BaseException as error:
+            await self._end(decision.and_then(_of_the_number(error)), attempt, counted)
+            raise
+        await self._end(decision, attempt, () if admission.sent else counted)
+
+    async def approved(self, outcome: Outcome) -> None:
+        """A code came to use."""
+        learning = [check for check in self.checks if isinstance(check, ConversionCheck)]
+        await asyncio.gather(*(check.approved(outcome) for check in learning))
+
+    async def _ask(self, attempt: Attempt) -> tuple[Decision, list[Check]]:
+        decision, counted = Decision(), list[Check]()
+        for check in self.checks:
+            try:
+                decision = decision.and_then(await check.look(attempt))
+            except BaseException:
+                await self._give_back(counted, attempt)
+                raise
+            if decision.decided_by is not None:
+                break
+            counted.append(check)
+        return decision, counted
+
+    async def _end(self, decision: Decision, attempt: Attempt, counted: Sequence[Check]) -> None:
+        await self._give_back(counted, attempt)
+        await self._tell(decision, attempt)
+
+    async def _give_back(self, counted: Sequence[Check], attempt: Attempt) -> None:
+        await asyncio.gather(*(check.give_back(attempt) for check in counted))
+
+    async def _tell(self, decision: Decision, attempt: Attempt) -> None:
+        decisive = decision.decided_by
+        self.journal(
+            "decision",
+            service=attempt.service,
+            region=attempt.region,
+            outcome=decision.outcome,
+            rule=None if decisive is None else decisive.rule.value,
+            findings=" ".join(_brief(finding) for finding in decision.findings),
+        )
+        await self.decisions.keep(decision, attempt)
+
+
+def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
+    return Attempt(
+        to=wish.to,
+        service=wish.service.name,
+        policy=wish.service.guard,
+        request=wish.request,
+        at=at,
+        pseudonym=partial(pseudonym, keys),
+        ip=wish.ip,
+        trusted=wish.trusted,
+        challenge=wish.challenge,
+    )
+
+
+def _brief(finding: Finding) -> str:
+    """Such as unconverted_1k:deny:20/20, with the mode where it is not enforced."""
+    counted = "" if finding.count is None else f":{finding.count}/{finding.limit}"
+    mode = "" if finding.mode is Mode.ENFORCE else f":{finding.mode.value}"
+    return f"{finding.rule.value}:{finding.said.value}{counted}{mode}"
+
+
+def _of_the_number(error: BaseException) -> tuple[Finding, ...]:
+    """The number's own limits are no check: the write that stores the verification holds them, in every mode."""
+    if not isinstance(error, RateLimited):
+        return ()
+    return (Finding(rule=Rule.NUMBER, said=Said.DENY, retry_after=error.retry_after),)
+
+
+def refusal(
+    finding: Finding,
+) -> CountryBlocked | NumberTypeBlocked | BlockedByGuard | ChallengeRequired | RateLimited:
+    """What the caller hears. Which rule it was is for the caller's own log: the end user need not know."""
+    if finding.said is Said.CHALLENGE:
+        return ChallengeRequired("this start needs a solved challenge", reason=finding.rule.value)
+    match finding.rule:
+        case Rule.COUNTRY:
+            return CountryBlocked("the service sends no codes to this country")
+        case Rule.NUMBER_TYPE:
+            return NumberTypeBlocked("no SMS is sent to a number of this type")
+        case Rule.IP | Rule.IP_PREFIX | Rule.EVERYWHERE:
+            return RateLimited("too many codes were asked for", retry_after=finding.retry_after)
+        case _:
+            return BlockedByGuard(
+                "the guard against abuse refuses this", reason=finding.rule.value, retry_after=finding.retry_after
+            )

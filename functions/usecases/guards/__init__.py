@@ -1,0 +1,1 @@
+"""One file a check of the guard, in the words of domain/guard."""
