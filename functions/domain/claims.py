@@ -74,6 +74,14 @@ def send_unconfirmed(record: Record, send: int, now: int, provider: str) -> Reco
     return _hand_over_again(record, now, provider)
 
 
+def take_back(record: Record, claimed: Delivery, before: Delivery) -> Record | None:
+    """The delivery as it was before a claim that no message came of. None where meanwhile more is known."""
+    live = record.verification
+    if live.delivery != claimed:
+        return None
+    return replace(record, rev=record.rev + 1, verification=replace(live, delivery=before))
+
+
 def _hand_over_again(record: Record, now: int, provider: str) -> Record:
     live = record.verification
     again = replace(

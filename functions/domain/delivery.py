@@ -79,7 +79,8 @@ class Message:
 class SendResult:
     """A provider's answer to one send."""
 
-    provider: str
+    provider: str | None
+    """None where nobody was asked."""
     outcome: Outcome
     message_id: str | None = None
     reason: str | None = None

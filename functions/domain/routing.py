@@ -52,6 +52,12 @@ def choose(routes: Sequence[Route], *, region: str, locales: Sequence[str], seed
     return tuple(sorted(fitting.providers, key=lambda via: _lot(via, seed)))
 
 
+def beginning_with(plan: Sequence[Via], provider: str | None) -> tuple[Via, ...]:
+    """The plan from this provider on, with those before it last; as it stands where the provider is not in it."""
+    place = next((place for place, via in enumerate(plan) if via.provider == provider), 0)
+    return (*plan[place:], *plan[:place])
+
+
 def _lot(via: Via, seed: str) -> float:
     """Sorted by these, each provider comes first as often as its weight says (Efraimidis and Spirakis, 2006)."""
     drawn = hashlib.sha256(f"{seed} {via.provider}".encode()).digest()

@@ -63,7 +63,7 @@ class ConfirmDelivery:
         claimed = await advance(
             self.store, record, lambda found: _claim(found, record, job, plan[0].provider, now), now=now
         )
-        result = await self.deliver.once_more(claimed, code, wish, plan)
+        result = await self.deliver.once_more(claimed, code, wish, plan, record.verification.delivery)
         return self._end(job, result.outcome.value)
 
     def _end(self, job: ConfirmJob, outcome: str, disposition: Disposition = Disposition.DONE) -> Disposition:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from functions.domain.claims import pass_on
-from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResult
+from functions.domain.claims import pass_on, take_back
+from functions.domain.delivery import Delivery, DeliveryStatus, Message, Outcome, SendResult
 from functions.domain.errors import Conflict, DeliveryRejected, DeliveryUnavailable, RateLimited
 from functions.domain.identity import reference
 from functions.domain.message import compose
-from functions.domain.routing import Via
+from functions.domain.routing import Via, beginning_with
 from functions.domain.sending import release, settle
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown
@@ -47,7 +47,7 @@ class Delivered:
 class Deliver:
     """A message that its first provider took needs no second write: its receipt finds the verification by itself.
 
-    The record's delivery is claimed for the first provider of the plan when this is called.
+    The record's delivery is claimed when this is called, and the provider that it is claimed for is asked first.
     """
 
     store: VerificationStore
@@ -58,10 +58,11 @@ class Deliver:
 
     async def __call__(self, record: Record, code: Sensitive, wish: Wish) -> Delivered:
         """Raises StoreUnavailable where a refusal could not be written down; the claim then still stands."""
-        plan = wish.plan
+        plan = beginning_with(wish.plan, record.verification.delivery.provider)
         result = await self._submit(plan, record, code, wish)
         others = _after(plan, result.provider) if _is_to_be_sent_again(result, record, wish) else ()
-        passed_on = await self._pass_on(record, wish, others[0].provider) if others else None
+        in_time = bool(others) and self.submit.has_time_for(others[0])
+        passed_on = await self._pass_on(record, wish, others[0].provider) if in_time else None
         if passed_on is not None:
             record = passed_on
             result = await self._submit(others, record, code, wish)
@@ -71,11 +72,19 @@ class Deliver:
         await self.follow_up(record, wish, result.provider)
         return Delivered(record, result)
 
-    async def once_more(self, record: Record, code: Sensitive, wish: Wish, plan: Sequence[Via]) -> SendResult:
-        """Sends by these providers what another one took earlier. What they refuse says nothing of that message."""
+    async def once_more(
+        self, record: Record, code: Sensitive, wish: Wish, plan: Sequence[Via], before: Delivery
+    ) -> SendResult:
+        """Sends by these providers what another one took earlier. What they refuse says nothing of that message.
+
+        `before` is the delivery as it was when the record was not yet claimed for them. Raises StoreUnavailable.
+        """
         result = await self._submit(plan, record, code, wish)
         if result.outcome is Outcome.ACCEPTED:
             await self._note_taken(record, wish, result)
+        elif result.outcome is not Outcome.UNKNOWN:
+            claimed, now = record.verification.delivery, self.clock()
+            await advance(self.store, record, lambda found: take_back(found, claimed, before), now=now)
         return result
 
     async def note(self, record: Record, wish: Wish, status: DeliveryStatus, reason: str) -> Record:
@@ -84,7 +93,7 @@ class Deliver:
         Whoever moved the delivery on meanwhile (another worker, a receipt) knows more of it, and is left to it.
         """
         now, delivery = self.clock(), record.verification.delivery
-        result = _untold(record, wish, Outcome.UNKNOWN, reason)
+        result = _untold(record, Outcome.UNKNOWN, reason)
 
         def step(found: Record) -> Record | None:
             return settle(found, wish.request, now, result, status) if found.verification.delivery == delivery else None
@@ -93,7 +102,7 @@ class Deliver:
 
     async def give_back(self, record: Record, wish: Wish, *, reason: str) -> None:
         """Undoes a reservation that no message came of."""
-        now, result = self.clock(), _untold(record, wish, Outcome.TRANSIENT, reason)
+        now, result = self.clock(), _untold(record, Outcome.TRANSIENT, reason)
         await advance(self.store, record, lambda found: release(found, wish.request, now, result), now=now)
 
     async def _submit(self, plan: Sequence[Via], record: Record, code: Sensitive, wish: Wish) -> SendResult:
@@ -172,10 +181,9 @@ class Deliver:
         )
 
 
-def _after(plan: Sequence[Via], provider: str) -> Sequence[Via]:
+def _after(plan: Sequence[Via], provider: str | None) -> Sequence[Via]:
     """Those of the plan that come after this one."""
-    names = [via.provider for via in plan]
-    return plan[names.index(provider) + 1 :]
+    return plan[1 + next(place for place, via in enumerate(plan) if via.provider == provider) :]
 
 
 def _is_to_be_sent_again(result: SendResult, record: Record, wish: Wish) -> bool:
@@ -183,10 +191,9 @@ def _is_to_be_sent_again(result: SendResult, record: Record, wish: Wish) -> bool
     return untold and wish.service.on_unknown is OnUnknown.ONCE
 
 
-def _untold(record: Record, wish: Wish, outcome: Outcome, reason: str) -> SendResult:
+def _untold(record: Record, outcome: Outcome, reason: str) -> SendResult:
     """What is said of a send that no provider said anything of."""
-    provider = record.verification.delivery.provider or wish.plan[0].provider
-    return SendResult(provider=provider, outcome=outcome, reason=reason)
+    return SendResult(provider=record.verification.delivery.provider, outcome=outcome, reason=reason)
 
 
 def _refused(record: Record, wish: Wish, result: SendResult, now: int) -> Record | None:

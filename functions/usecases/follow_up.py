@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from functions.usecases.reserve import Wish
 
 SHORTEST_WAIT = 10
 """Seconds. Receipts of a country may come quicker; a phone that is looking for its network takes about as long."""
+PATIENCE = 1.0
+"""Seconds. A message that is known to be taken must not be broken off for this: it would be one of unknown outcome."""
 WORTHWHILE = 60
 """Seconds that a code must still live when it is sent again: to be read, and typed in."""
 
@@ -24,10 +27,18 @@ class FollowUp:
     clock: Clock
     journal: Journal
 
-    async def __call__(self, record: Record, wish: Wish, tried: str) -> None:
-        """Never raises: the message is out, and this is for the few that do not arrive."""
+    async def __call__(self, record: Record, wish: Wish, tried: str | None) -> None:
+        """Never raises, and soon ends: the message is out, and this is for the few that do not arrive."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._put(record, wish, tried)
+        except (QueueUnavailable, TimeoutError) as error:
+            reason = str(error) or "no_time"
+            self.journal("unconfirmed", verification=str(record.verification.id), reason=reason)
+
+    async def _put(self, record: Record, wish: Wish, tried: str | None) -> None:
         live = record.verification
-        if tried not in self.heard_of:
+        if tried is None or tried not in self.heard_of:
             return
         wait = await self._wait(wish)
         if wait is None or live.own_code or self.clock() + wait + WORTHWHILE > live.expires_at:
@@ -45,10 +56,7 @@ class FollowUp:
             domain=wish.domain,
             app_hash=wish.app_hash,
         )
-        try:
-            await self.queue.put(job, delay=wait)
-        except QueueUnavailable as error:
-            self.journal("unconfirmed", verification=str(live.id), reason=str(error))
+        await self.queue.put(job, delay=wait)
 
     async def _wait(self, wish: Wish) -> int | None:
         """Seconds; None where the service does not ask for it."""

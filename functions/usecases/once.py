@@ -12,7 +12,7 @@ from functions.usecases.ports import AnswerStore, Clock
 from functions.usecases.views import VerificationView
 
 LEASE = 30
-"""Seconds after which an unanswered request counts as dead: twice the API function's time-out."""
+"""Seconds after which an unanswered request counts as dead: longer than the API function's time-out (20 s)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,9 @@ class Submit:
         """Seconds that one send can take, with whichever provider."""
         return max(provider.timeout for provider in self.providers.values())
 
+    def has_time_for(self, via: Via) -> bool:
+        return self._time_for(self.providers[via.provider]) >= 0
+
     async def _try(self, via: Via, message: Message, report: Report, *, first: bool, last: bool) -> SendResult:
         provider = self.providers[via.provider]
         guarded = not (first and last)  # with nobody else to go to, a circuit only costs a read

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome
-from functions.usecases.follow_up import SHORTEST_WAIT
+from functions.usecases.follow_up import PATIENCE, SHORTEST_WAIT
 from functions.usecases.ports import ConfirmJob, FeedbackJob, Job, QueueUnavailable, SendJob
+from functions.usecases.start import StartCommand
 from tests.harness import Harness, another, call, fresh_number
 from tests.two_providers import (
     PATH,
@@ -77,6 +80,18 @@ class TestALateReceipt:
 
         assert len(at_b(harness)) == 1
 
+    @pytest.mark.parametrize("told", [("rejected",), ("failed", "rejected"), ("rejected", "failed")])
+    async def test_that_says_it_was_blocked_has_nobody_else_send_it(
+        self, harness: Harness, told: tuple[str, ...]
+    ) -> None:
+        _, message, job = await sent_by_a(waiting(harness))
+        for status in told:
+            await receipt(harness, message, "a", DeliveryStatus(status))
+
+        await hand_out(harness, job)
+
+        assert at_b(harness) == []
+
     async def test_has_one_other_message_go_out_however_often_the_job_comes(self, harness: Harness) -> None:
         _, _, job = await sent_by_a(waiting(harness))
 
@@ -112,6 +127,10 @@ class TestALateReceipt:
         await hand_out(harness, job)
 
         assert (await shown(harness, verification))["status"] == "pending"
+        delivery = (await shown(harness, verification))["delivery"]
+        assert (delivery["status"], delivery["provider"]) == ("submitted", "a")
+        await receipt(harness, message, "a", DeliveryStatus.SENT)
+        assert (await shown(harness, verification))["delivery"]["status"] == "sent"
         assert (await _check(harness, verification, message.code.reveal()))["valid"]
 
 
@@ -217,6 +236,25 @@ class TestNobodyLooksAgain:
 
         assert (await start(waiting(harness))).status == 201
         assert len(harness.journal.of("unconfirmed")) == 1
+
+    async def test_and_no_message_that_is_out_is_held_up_by_a_queue_that_does_not_answer(
+        self, harness: Harness
+    ) -> None:
+        follow_up = replace(waiting(harness).follow_up, queue=Stuck())
+        start_it = replace(harness.start, deliver=replace(harness.deliver, follow_up=follow_up))
+
+        async with asyncio.timeout(3 * PATIENCE):
+            await start_it(StartCommand(to=fresh_number(), service="default", caller="tester"))
+
+        assert [line["reason"] for line in harness.journal.of("unconfirmed")] == ["no_time"]
+
+
+class Stuck:
+    """A queue that does not answer."""
+
+    async def put(self, job: Job, *, delay: int = 0) -> None:
+        del job, delay
+        await asyncio.get_running_loop().create_future()
 
 
 class TestWhatIsLearned:

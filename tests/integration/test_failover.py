@@ -6,16 +6,19 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from functions.domain.checking import Guess
-from functions.domain.delivery import DeliveryStatus, Outcome
+from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResult
 from functions.domain.routing import Route, Via
 from functions.domain.service import OnUnknown
 from functions.domain.verification import Record
 from functions.stores.dynamodb import Table
 from functions.usecases.ports import Counted, SendJob, StoreUnavailable
 from functions.usecases.start import StartCommand
+from functions.usecases.submit import MARGIN
 from infra.local.embedded_aws import Resources
-from tests.harness import Harness, RecordingProvider, assert_problem, call, fresh_number
+from tests.harness import Harness, Prepared, RecordingProvider, assert_problem, call, fresh_number
 from tests.two_providers import PATH, at_b, hand_out, receipt, record_of, says, shown, start, takes, with_two
 
 
@@ -56,12 +59,25 @@ async def test_the_receipt_of_who_took_it_counts(harness: Harness) -> None:
 
 
 async def test_a_failure_that_another_provider_reports_is_old_news(harness: Harness) -> None:
-    with_two(harness, says("a", Outcome.TRANSIENT), takes("b"))
+    with_two(harness, says("a", Outcome.UNKNOWN), takes("b"), on_unknown=OnUnknown.ONCE)
     started = (await start(harness)).json
 
     await receipt(harness, at_b(harness)[0], "a", DeliveryStatus.FAILED)
 
     assert (await shown(harness, started["id"]))["delivery"]["status"] == "submitted"
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.SENT, DeliveryStatus.FAILED, DeliveryStatus.DELIVERED])
+async def test_the_receipt_of_who_took_it_counts_also_where_it_is_faster_than_its_answer(
+    harness: Harness, status: DeliveryStatus
+) -> None:
+    with_two(harness, says("a", Outcome.TRANSIENT), takes("b"))
+    harness.others["b"] = Quick(harness, status)
+
+    started = (await start(harness)).json
+
+    delivery = (await shown(harness, started["id"]))["delivery"]
+    assert (delivery["status"], delivery["provider"]) == (status.value, "b")
 
 
 async def test_a_message_that_its_first_provider_took_is_written_once(dynamodb: Any, resources: Resources) -> None:
@@ -168,6 +184,28 @@ class TestAnUnknownOutcome:
 
         assert (len(harness.provider.messages), len(b.messages)) == (1, 1)
 
+    async def test_is_not_passed_on_where_the_second_could_not_finish_in_time(self, harness: Harness) -> None:
+        with_two(harness, says("a", Outcome.UNKNOWN), takes("b"), on_unknown=OnUnknown.ONCE)
+        harness.seconds_left = 1.0 + MARGIN - 0.1
+
+        started = await start(harness)
+
+        assert (started.status, started.json["delivery"]["status"]) == (201, "unknown")
+        assert at_b(harness) == []
+
+    async def test_is_then_left_to_the_next_delivery_and_the_second_is_the_first_to_be_asked(
+        self, harness: Harness
+    ) -> None:
+        with_two(harness, says("a", Outcome.UNKNOWN), takes("b"), on_unknown=OnUnknown.ONCE)
+        job = SendJob(to=fresh_number().e164, service="default", key="k")
+        harness.seconds_left = 1.0 + MARGIN - 0.1
+        assert len((await hand_out(harness, job)).failed) == 1
+
+        harness.seconds_left = 15.0
+        assert list(await hand_out(harness, job)) == []
+
+        assert (len(harness.provider.messages), len(at_b(harness))) == (1, 1)
+
 
 async def test_what_cannot_be_written_of_a_message_that_is_out_is_no_failure(harness: Harness) -> None:
     with_two(harness, says("a", Outcome.TRANSIENT), takes("b"))
@@ -177,6 +215,17 @@ async def test_what_cannot_be_written_of_a_message_that_is_out_is_no_failure(har
 
     assert started.provider == "b"
     assert len(harness.journal.of("unrecorded")) == 1
+
+
+async def test_what_could_not_be_written_of_it_its_receipt_tells(harness: Harness) -> None:
+    with_two(harness, says("a", Outcome.TRANSIENT), takes("b"))
+    start_it = replace(harness.start, deliver=replace(harness.deliver, store=Silent()))
+    started = await start_it(StartCommand(to=fresh_number(), service="default", caller="tester"))
+
+    await receipt(harness, at_b(harness)[0], "b", DeliveryStatus.FAILED)
+
+    delivery = (await shown(harness, started.id))["delivery"]
+    assert (delivery["status"], delivery["provider"]) == ("failed", "b")
 
 
 async def _check(harness: Harness, verification: str, code: str) -> Any:
@@ -193,6 +242,20 @@ class Stuck(RecordingProvider):
         self.messages.append(message)
         self.reached.set()
         await asyncio.get_running_loop().create_future()
+
+
+@dataclass
+class Quick(Prepared):
+    """Provider b. Its receipt comes before its answer."""
+
+    harness: Harness
+    status: DeliveryStatus
+    name: str = "b"
+    timeout: float = 1.0
+
+    async def send(self, message: Message) -> SendResult:
+        await receipt(self.harness, message, "b", self.status)
+        return SendResult(provider="b", outcome=Outcome.ACCEPTED)
 
 
 class Silent:
