@@ -14,8 +14,10 @@ from functions.domain.identity import VerificationId
 from functions.domain.service import REMEMBERED_SENDS, Service
 from functions.domain.verification import DAY, Record, Sent, State, Verification
 
-_REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED})
-"""What only a receipt can tell."""
+_REPORTED = frozenset(
+    {DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.REJECTED}
+)
+"""What a receipt can tell, and no answer takes back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Start:
     request: str
     new_id: VerificationId
     region: str
+    block: str
     provider: str
     """Who is to be asked first."""
     queued: bool = False
@@ -190,6 +193,7 @@ def _new_verification(
         id=start.new_id,
         digest=code.digest,
         region=start.region,
+        block=start.block,
         own_code=code.own,
         generation=code.generation,
         attempts=0,

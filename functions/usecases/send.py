@@ -22,6 +22,7 @@ from functions.domain.verification import Record, State
 from functions.usecases.advance import advance
 from functions.usecases.deliver import Deliver
 from functions.usecases.disposition import Disposition
+from functions.usecases.guard import Guard, attempt_of
 from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore
 from functions.usecases.reserve import Reserve, Wish, code_again
 
@@ -33,6 +34,7 @@ class SendQueued:
     services: Mapping[str, Service]
     store: VerificationStore
     keys: Keys
+    guard: Guard
     reserve: Reserve
     deliver: Deliver
     clock: Clock
@@ -76,12 +78,14 @@ class SendQueued:
         return request_digest(await self.keys.keyring(), "queue", job.service, job.key or message_id)
 
     async def _send_new(self, job: SendJob, wish: Wish) -> Disposition:
-        if not wish.to.takes_sms:
-            return self._leave(Disposition.DONE, job, "number_type_blocked")
-        reservation = await self.reserve(wish)
-        if reservation.code is None:
-            return await self._repeat(job, reservation.record, wish)
-        return await self._deliver(reservation.record, reservation.code, wish)
+        async with self.guard.admit(attempt_of(wish, await self.keys.keyring(), self.clock())) as admission:
+            reservation = await self.reserve(wish)
+            if reservation.code is None:
+                admission.sent = False  # this message was here before, and counted
+                return await self._repeat(job, reservation.record, wish)
+            disposition = await self._deliver(reservation.record, reservation.code, wish)
+            admission.sent = disposition is Disposition.DONE
+            return disposition
 
     async def _send_stored(self, job: SendJob, wish: Wish) -> Disposition:
         verification_id = parse_id(job.verification or "")

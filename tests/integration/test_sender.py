@@ -27,6 +27,7 @@ from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
 from functions.usecases.give_feedback import GiveFeedback
+from functions.usecases.guard import Guard
 from functions.usecases.ports import Counted, KeysUnavailable, QueueUnavailable, SendJob, StoreUnavailable
 from functions.usecases.reserve import Reserve, Wish, code_again
 from functions.usecases.send import SendQueued
@@ -44,6 +45,7 @@ from tests.harness import (
     OpenCircuits,
     Prepared,
     RecordingDeadLetters,
+    RecordingDecisions,
     RecordingJournal,
     RecordingQueue,
     accept,
@@ -799,6 +801,7 @@ class Simulation:
             services={"default": Service(send_within=600)},
             store=self.store,
             keys=keys,
+            guard=Guard(checks=(), decisions=RecordingDecisions(), journal=journal),
             reserve=Reserve(store=self.store, keys=keys, entropy=secrets.token_bytes, clock=self.clock),
             deliver=self.deliver(journal),
             clock=self.clock,
