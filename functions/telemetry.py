@@ -44,7 +44,11 @@ _SENDS: Mapping[str, str] = {
     Outcome.TRANSIENT: "SendFailed",
     Outcome.UNKNOWN: "SendUnknown",
 }
-_RECEIPTS: Mapping[str, str] = {DeliveryStatus.DELIVERED: "Delivered", DeliveryStatus.FAILED: "Undelivered"}
+_RECEIPTS: Mapping[str, str] = {
+    DeliveryStatus.DELIVERED: "Delivered",
+    DeliveryStatus.FAILED: "Undelivered",
+    DeliveryStatus.REJECTED: "Undelivered",
+}
 _CHECKS: Mapping[str, str] = {"approved": "Approved", "wrong": "WrongCode"}
 _CIRCUITS: Mapping[str, str] = {"opened": "CircuitOpened", "still_open": "CircuitOpened"}
 _BY_OUTCOME = {"send": _SENDS, "receipt": _RECEIPTS, "check": _CHECKS, "circuit": _CIRCUITS}

@@ -106,6 +106,7 @@ class DeliveryStatus(StrEnum):
     """The provider definitely did not take it; the request may be repeated."""
     UNKNOWN = "unknown"
     REJECTED = "rejected"
+    """At once, or by a receipt: for a person's opt-out, as spam or as fraud. Nobody else is asked either."""
     THROTTLED = "throttled"
     SENT = "sent"
     """A receipt says that the carrier has it."""
@@ -119,10 +120,10 @@ _RANK = {
     DeliveryStatus.NOT_SENT: 2,
     DeliveryStatus.UNKNOWN: 2,
     DeliveryStatus.SENT: 3,
-    DeliveryStatus.REJECTED: 4,
     DeliveryStatus.THROTTLED: 4,
     DeliveryStatus.FAILED: 5,
-    DeliveryStatus.DELIVERED: 6,
+    DeliveryStatus.REJECTED: 6,
+    DeliveryStatus.DELIVERED: 7,
 }
 
 

@@ -53,15 +53,15 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
     "TEXT_INVALID": DeliveryStatus.FAILED,
     "TEXT_INVALID_MESSAGE": DeliveryStatus.FAILED,
     "TEXT_UNREACHABLE": DeliveryStatus.FAILED,
-    "TEXT_BLOCKED": DeliveryStatus.FAILED,
+    "TEXT_BLOCKED": DeliveryStatus.REJECTED,
     # For now: the carrier, the phone, or nobody knows (after 72 hours).
     "TEXT_CARRIER_UNREACHABLE": DeliveryStatus.FAILED,
     "TEXT_TTL_EXPIRED": DeliveryStatus.FAILED,
     "TEXT_UNKNOWN": DeliveryStatus.FAILED,
     # Blocked on the way: by the carrier, as spam, by the operator's own protection.
     "TEXT_CARRIER_BLOCKED": DeliveryStatus.FAILED,
-    "TEXT_SPAM": DeliveryStatus.FAILED,
-    "TEXT_PROTECT_BLOCKED": DeliveryStatus.FAILED,
+    "TEXT_SPAM": DeliveryStatus.REJECTED,
+    "TEXT_PROTECT_BLOCKED": DeliveryStatus.REJECTED,
 }
 """Not here: TEXT_QUEUED and TEXT_PENDING, which are on their way still."""
 
@@ -206,7 +206,7 @@ def _receipt(event: _Event, now: int) -> Receipt:
         provider=NAME,
         reference=event.context[_REFERENCE],
         status=status,
-        reason=event.event_type if status is DeliveryStatus.FAILED else None,
+        reason=event.event_type if status in {DeliveryStatus.FAILED, DeliveryStatus.REJECTED} else None,
         at=_at(event.event_timestamp, now),
     )
 

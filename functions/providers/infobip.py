@@ -6,10 +6,8 @@ status codes; PyPI `infobip-api-python-client` 6.0.0 for the limits.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -21,6 +19,7 @@ from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret
 from functions.providers.gateway import USUAL, Gateway, Request, by_status
+from functions.providers.report_fields import ended, moment
 from functions.providers.transport import Answer, Timeouts
 from functions.usecases.ports import Acknowledgement, Push
 
@@ -65,9 +64,6 @@ _WAIT: Mapping[int, int] = {20: _HOUR}
 
 _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404), Outcome.CONFIG)
 """400 our request, 401 key, 403 what the key may not do, 404 the address."""
-
-_NOT_IN_A_REASON = re.compile(r"[^A-Za-z0-9_:.-]")
-_LONGEST_REASON = 32
 
 
 class InfobipSecret(Secret, frozen=True, kw_only=True):
@@ -214,6 +210,8 @@ _BY_GROUP: Mapping[int, DeliveryStatus] = {
     4: DeliveryStatus.FAILED,
     5: DeliveryStatus.FAILED,
 }
+_BLOCKED = frozenset({10, 14, 87})
+"""Does not want to be disturbed, is on a blocklist, was taken for fraud."""
 _BY_ID: Mapping[int, DeliveryStatus | None] = {
     2: DeliveryStatus.SENT,  # of the group «delivered», but to the operator
     3: DeliveryStatus.SENT,  # with the operator, whose report is awaited
@@ -260,26 +258,13 @@ def _reference(report: _Report, push: Push) -> str | None:
 
 
 def _receipt(report: _Report, status: DeliveryStatus, reference: str, now: int) -> Receipt:
-    return Receipt(
-        provider=NAME,
-        reference=reference,
-        status=status,
-        reason=_reason(report) if status is DeliveryStatus.FAILED else None,
-        at=_done_at(report.done_at, now),
-    )
+    status, reason = ended(status, _reason(report), ())
+    if report.status.id in _BLOCKED:
+        status = DeliveryStatus.REJECTED
+    return Receipt(provider=NAME, reference=reference, status=status, reason=reason, at=moment(report.done_at, now))
 
 
-def _reason(report: _Report) -> str | None:
+def _reason(report: _Report) -> str:
     """The network's error; where it had none (0), the status that Infobip itself ended the message with."""
     named = report.error if report.error is not None and report.error.id else report.status
-    return _NOT_IN_A_REASON.sub("", named.name or str(named.id))[:_LONGEST_REASON] or None
-
-
-def _done_at(text: str | None, now: int) -> int:
-    """What is no time, has no zone or has not come yet, is now."""
-    try:
-        told = datetime.fromisoformat(text or "")
-    except ValueError:
-        return now
-    at = int(told.timestamp()) if told.tzinfo else now
-    return at if 0 <= at <= now else now
+    return named.name or str(named.id)

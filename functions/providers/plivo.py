@@ -24,6 +24,7 @@ from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
 from functions.providers.gateway import USUAL, Gateway, Request, basic_authorization, by_status
+from functions.providers.report_fields import ended
 from functions.providers.transport import Answer, Timeouts
 from functions.usecases.ports import Acknowledgement, Push
 
@@ -42,9 +43,9 @@ _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404, 405, 422)
 
 _POOL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAMES_THE_NUMBER = re.compile(r"\bdst\b")
-_NOT_IN_A_REASON = re.compile(r"[^A-Za-z0-9_:.-]")
-_LONGEST_REASON = 32
 _NO_ERROR = "000"
+_BLOCKED = frozenset({"30", "200"})
+"""30 as spam, 200 the person has answered STOP."""
 _MOST_FIELDS = 64
 
 Pairs: TypeAlias = list[tuple[str, str]]
@@ -179,7 +180,8 @@ class PlivoReceipts:
         status = _STATUSES.get(form["Status"])
         if status is None or push.reference is None:
             return ()
-        reason = _reason(form.get("ErrorCode", "")) if status is DeliveryStatus.FAILED else None
+        code = form.get("ErrorCode")
+        status, reason = ended(status, None if code == _NO_ERROR else code, _BLOCKED)
         return (Receipt(provider=NAME, reference=push.reference, status=status, reason=reason, at=now),)
 
 
@@ -191,10 +193,6 @@ def _parse_form(body: bytes) -> Pairs:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError:
         raise InvalidRequest("not a form") from None
-
-
-def _reason(code: str) -> str | None:
-    return None if code == _NO_ERROR else _NOT_IN_A_REASON.sub("", code)[:_LONGEST_REASON] or None
 
 
 def _verify(push: Push, pairs: Pairs, token: Sensitive) -> None:

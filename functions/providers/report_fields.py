@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from datetime import UTC, datetime
+
+from functions.domain.delivery import DeliveryStatus
 
 _NOT_IN_A_WORD = re.compile(r"[^A-Za-z0-9_:.-]")
 _LONGEST_WORD = 32
@@ -12,6 +15,19 @@ _LONGEST_WORD = 32
 def word(told: str | None) -> str | None:
     """A failure's reason, with nothing in it that a log or a page could take for more than a name."""
     return _NOT_IN_A_WORD.sub("", told or "")[:_LONGEST_WORD] or None
+
+
+def ended(
+    status: DeliveryStatus, told: str | None, blocked: Container[str | None]
+) -> tuple[DeliveryStatus, str | None]:
+    """Status and reason of a receipt. `blocked`: the reasons that stand for an opt-out, spam or fraud.
+
+    Such a message is not only failed: no other provider may be asked to carry it, as after the same answer to a send.
+    """
+    if status is not DeliveryStatus.FAILED:
+        return status, None
+    reason = word(told)
+    return DeliveryStatus.REJECTED if reason in blocked else status, reason
 
 
 def moment(told: str | None, now: int) -> int:

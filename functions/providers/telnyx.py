@@ -10,7 +10,6 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -22,6 +21,7 @@ from functions.providers import ed25519
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
 from functions.providers.gateway import USUAL, Gateway, Request, by_status
+from functions.providers.report_fields import ended, moment
 from functions.providers.transport import Answer, Timeouts
 from functions.usecases.ports import Acknowledgement, Push
 
@@ -228,6 +228,10 @@ _STATUSES: Mapping[str | None, DeliveryStatus] = {
     "delivery_failed": DeliveryStatus.FAILED,
 }
 """Of delivery_unconfirmed nobody knows: what was known stands."""
+_BLOCKED = frozenset(
+    {"40300", *(str(code) for code, (outcome, _) in _MEANINGS.items() if outcome is Outcome.REJECTED_CONTENT)}
+)
+"""The person has answered STOP; or the text was taken for spam."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,20 +279,5 @@ def _parse(body: bytes) -> _Event:
 
 def _receipt(event: _Event, status: DeliveryStatus, reference: str, now: int) -> Receipt:
     codes = [_code(error) for error in event.payload.errors or ()]
-    return Receipt(
-        provider=NAME,
-        reference=reference,
-        status=status,
-        reason=str(codes[0]) if codes and codes[0] and status is DeliveryStatus.FAILED else None,
-        at=_occurred_at(event.occurred_at, now),
-    )
-
-
-def _occurred_at(text: str | None, now: int) -> int:
-    """What is no time, has no zone or has not come yet, is now."""
-    try:
-        told = datetime.fromisoformat(text or "")
-    except ValueError:
-        return now
-    at = int(told.timestamp()) if told.tzinfo else now
-    return at if 0 <= at <= now else now
+    status, reason = ended(status, str(codes[0]) if codes and codes[0] else None, _BLOCKED)
+    return Receipt(provider=NAME, reference=reference, status=status, reason=reason, at=moment(event.occurred_at, now))

@@ -20,7 +20,7 @@ from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
 from functions.providers.gateway import USUAL, Gateway, Request, basic_authorization, by_status
-from functions.providers.report_fields import word
+from functions.providers.report_fields import ended
 from functions.providers.transport import Answer, Timeouts
 from functions.providers.twilio_signature import check_body, check_signature
 from functions.usecases.ports import Acknowledgement, Push
@@ -235,6 +235,9 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
     "failed": DeliveryStatus.FAILED,
     "canceled": DeliveryStatus.FAILED,
 }
+_BLOCKED = frozenset(
+    str(code) for code, (outcome, scope) in _MEANINGS.items() if outcome.is_final_refusal and scope is Scope.FORBIDDEN
+)
 _MOST_FIELDS = 128
 
 
@@ -259,15 +262,8 @@ class TwilioReceipts:
             raise InvalidRequest("no callback about a message")
         if status is None or push.reference is None:
             return ()
-        return (
-            Receipt(
-                provider=NAME,
-                reference=push.reference,
-                status=status,
-                reason=word(told.get("ErrorCode")) if status is DeliveryStatus.FAILED else None,
-                at=now,
-            ),
-        )
+        status, reason = ended(status, told.get("ErrorCode"), _BLOCKED)
+        return (Receipt(provider=NAME, reference=push.reference, status=status, reason=reason, at=now),)
 
 
 RECEIPTS = TwilioReceipts()

@@ -23,7 +23,7 @@ from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
 from functions.providers.gateway import USUAL, Gateway, Request, basic_authorization, by_status
-from functions.providers.report_fields import moment, word
+from functions.providers.report_fields import ended, moment
 from functions.providers.transport import Answer, Timeouts
 from functions.providers.vonage_signature import Method, check_signature
 from functions.usecases.ports import Acknowledgement, Push
@@ -205,6 +205,8 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
     "failed": DeliveryStatus.FAILED,
     "rejected": DeliveryStatus.FAILED,
 }
+_BLOCKED = frozenset({"4", "6", "14", "53"})
+"""4 by the person, 6 as spam, 14 the number by its carrier, 53 for want of consent."""
 _MOST_FIELDS = 64
 
 
@@ -229,15 +231,9 @@ class VonageReceipts:
         reference = told.get("client-ref") or push.reference
         if status is None or not reference:
             return ()
-        return (
-            Receipt(
-                provider=NAME,
-                reference=reference,
-                status=status,
-                reason=word(told.get("err-code")) if status is DeliveryStatus.FAILED else None,
-                at=moment(told.get("message-timestamp"), now),
-            ),
-        )
+        status, reason = ended(status, told.get("err-code"), _BLOCKED)
+        at = moment(told.get("message-timestamp"), now)
+        return (Receipt(provider=NAME, reference=reference, status=status, reason=reason, at=at),)
 
 
 RECEIPTS = VonageReceipts()

@@ -425,6 +425,13 @@ def test_a_time_that_cannot_be_is_now(told: str | None) -> None:
     assert receipt.at == NOW
 
 
+@pytest.mark.parametrize("code", ["MOBILE_IN_BLACK", "isv.BLACK_KEY_CONTROL_LIMIT", "isv.CUSTOMER_REFUSED"])
+def test_what_was_blocked_is_rejected_and_nobody_elses_to_send(code: str) -> None:
+    (receipt,) = read(push({**REPORT, "success": False, "err_code": code}))
+
+    assert (receipt.status.value, receipt.reason) == ("rejected", code)
+
+
 @pytest.mark.parametrize(
     ("told", "reason"), [("MK:0008", "MK:0008"), ("停机", None), ("x" * 40, "x" * 32), (None, None)]
 )

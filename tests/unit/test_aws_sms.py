@@ -86,13 +86,13 @@ STATUSES = {
     "TEXT_INVALID": DeliveryStatus.FAILED,
     "TEXT_INVALID_MESSAGE": DeliveryStatus.FAILED,
     "TEXT_UNREACHABLE": DeliveryStatus.FAILED,
-    "TEXT_BLOCKED": DeliveryStatus.FAILED,
+    "TEXT_BLOCKED": DeliveryStatus.REJECTED,
     "TEXT_CARRIER_UNREACHABLE": DeliveryStatus.FAILED,
     "TEXT_UNKNOWN": DeliveryStatus.FAILED,
     "TEXT_TTL_EXPIRED": DeliveryStatus.FAILED,
     "TEXT_CARRIER_BLOCKED": DeliveryStatus.FAILED,
-    "TEXT_SPAM": DeliveryStatus.FAILED,
-    "TEXT_PROTECT_BLOCKED": DeliveryStatus.FAILED,
+    "TEXT_SPAM": DeliveryStatus.REJECTED,
+    "TEXT_PROTECT_BLOCKED": DeliveryStatus.REJECTED,
     "VOICE_ANSWERED": None,
     "TEXT_OF_NEXT_YEAR": None,
 }
@@ -508,7 +508,7 @@ def told(event_type: str = "TEXT_DELIVERED", **more: Any) -> dict[str, Any]:
 def test_an_event_tells_how_far_a_message_came(event_type: str, status: DeliveryStatus | None, carried: Any) -> None:
     receipts = read_event(carried(told(event_type)), MORNING)
 
-    reason = event_type if status is DeliveryStatus.FAILED else None
+    reason = event_type if status in {DeliveryStatus.FAILED, DeliveryStatus.REJECTED} else None
     assert receipts == (() if status is None else (a_receipt(status, reason),))
 
 

@@ -382,6 +382,15 @@ def test_a_failures_reason_is_the_error_code(status: str, code: str, reason: str
     assert receipt.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("code", "status"), [("200", "rejected"), ("30", "rejected"), ("80", "failed"), ("000", "failed")]
+)
+def test_what_was_blocked_is_rejected_and_nobody_elses_to_send(code: str, status: str) -> None:
+    (receipt,) = read(called({**FORM, "Status": "undelivered", "ErrorCode": code}))
+
+    assert receipt.status.value == status
+
+
 def test_each_part_of_a_message_tells_of_the_message_whose_address_it_is() -> None:
     parts = [called({**FORM, "MessageUUID": uuid, "ParentMessageUUID": "5b40a428"}) for uuid in ("5b40a428", "6c51")]
 

@@ -480,6 +480,13 @@ def test_a_failures_reason_is_the_code(errors: object, reason: str | None) -> No
     assert receipt.reason == reason
 
 
+@pytest.mark.parametrize("code", [40002, 40003, 40004, 40009, 40015, 40017, 40300, 40322])
+def test_what_was_blocked_is_rejected_and_nobody_elses_to_send(code: int) -> None:
+    (receipt,) = read(signed(event("delivery_failed", errors=problem(code)["errors"])))
+
+    assert (receipt.status, receipt.reason) == (DeliveryStatus.REJECTED, str(code))
+
+
 def test_only_a_failure_has_a_reason() -> None:
     (receipt,) = read(signed(event("delivered", errors=problem("40008")["errors"])))
 
@@ -509,7 +516,7 @@ def test_a_webhook_of_the_accounts_address_is_of_no_message_of_ours() -> None:
     [
         ("2027-01-15T07:59:30.123Z", NOW - 30),
         ("2027-01-15T08:59:30+01:00", NOW - 30),
-        ("2027-01-15T07:59:30", NOW),
+        ("2027-01-15T07:59:30", NOW - 30),
         ("2999-01-01T00:00:00Z", NOW),
         ("1969-12-31T23:59:59Z", NOW),
         ("yesterday", NOW),

@@ -630,6 +630,13 @@ def test_a_failures_reason_is_reduced_to_a_word(told: str, reason: str | None) -
     assert receipt.reason == reason
 
 
+@pytest.mark.parametrize("code", ["21610", "30004", "30007", "30018", "30450", "60410"])
+def test_what_was_blocked_is_rejected_and_nobody_elses_to_send(code: str) -> None:
+    (receipt,) = read(callback({**FIELDS, "MessageStatus": "undelivered", "ErrorCode": code}))
+
+    assert (receipt.status.value, receipt.reason) == ("rejected", code)
+
+
 def test_a_delivered_message_has_no_reason() -> None:
     assert read(callback({**FIELDS, "ErrorCode": "0"})) == (DELIVERED,)
 

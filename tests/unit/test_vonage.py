@@ -463,6 +463,13 @@ def test_every_status(status: str, expected: str | None) -> None:
     assert [receipt.status.value for receipt in receipts] == ([] if expected is None else [expected])
 
 
+@pytest.mark.parametrize("code", ["4", "6", "14", "53"])
+def test_what_was_blocked_is_rejected_and_nobody_elses_to_send(code: str) -> None:
+    (receipt,) = read(by_form({**REPORT, "status": "rejected", "err-code": code}))
+
+    assert (receipt.status.value, receipt.reason) == ("rejected", code)
+
+
 @pytest.mark.parametrize(("told", "reason"), [("6", "6"), ("<b>号", "b"), ("x" * 40, "x" * 32), ("", None)])
 def test_a_failures_reason_is_reduced_to_a_word(told: str, reason: str | None) -> None:
     (receipt,) = read(by_form({**REPORT, "status": "failed", "err-code": told}))
