@@ -39,7 +39,11 @@ async def _check(functions: Any, subject: Subject, about: str, name: str) -> lis
     newest = max(await versions_of(functions, name))
     version = await functions.get_function_configuration(FunctionName=name, Qualifier=ALIAS)
     today = datetime.fromtimestamp(subject.now(), UTC).date()
-    return [_version(about, live, newest, version), _runtime(about, version["Runtime"], today)]
+    return [
+        _version(about, live, newest, version),
+        _runtime(about, version["Runtime"], today),
+        *_led_away(about, version),
+    ]
 
 
 def _version(about: str, live: int, newest: int, version: dict[str, Any]) -> Finding:
@@ -69,6 +73,16 @@ def _runtime(about: str, runtime: str, today: date) -> Finding:
     if (ends - today).days <= _WARN_DAYS:
         return warn(about, f"{runtime} is supported until {ends}", "raise Runtime in template.yaml, and deploy")
     return ok(about, f"{runtime}, supported until {ends}")
+
+
+def _led_away(about: str, version: dict[str, Any]) -> list[Finding]:
+    """By the variable for simulators, which the template leaves empty: they get keys, codes and numbers."""
+    url = version.get("Environment", {}).get("Variables", {}).get("PROVIDERS_URL")
+    if not url:
+        return []
+    return [
+        fail(about, f"sends every message to {url}, and none to its provider", "take PROVIDERS_URL away, and deploy")
+    ]
 
 
 async def _retention(logs: Any, group: str) -> Finding:

@@ -339,6 +339,16 @@ def test_a_version_has_to_be_ready(version: dict[str, Any], level: Level) -> Non
     assert functions._version("ApiFunction", 3, 3, version).level is level
 
 
+def test_a_function_that_is_led_to_a_simulator_fails() -> None:
+    variables = {"PROVIDERS_URL": "http://sms.invalid"}
+
+    (finding,) = functions._led_away("ApiFunction", {"Environment": {"Variables": variables}})
+
+    assert finding.level is Level.FAIL
+    assert finding.found == "sends every message to http://sms.invalid, and none to its provider"
+    assert functions._led_away("ApiFunction", {"Environment": {"Variables": {"PROVIDERS_URL": ""}}}) == []
+
+
 @pytest.mark.parametrize(
     ("days_before_its_end", "level"), [(1000, Level.OK), (100, Level.WARN), (0, Level.FAIL), (-1, Level.FAIL)]
 )
