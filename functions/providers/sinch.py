@@ -22,6 +22,7 @@ from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
+from functions.providers.freshness import is_of_now
 from functions.providers.gateway import USUAL, Gateway, Request, by_status
 from functions.providers.report_fields import moment, word
 from functions.providers.transport import Answer, Timeouts
@@ -32,8 +33,6 @@ BASE_URL = "https://{region}.sms.api.sinch.com"
 
 LONGEST_VALIDITY = 3 * 86_400
 """Seconds: as long as Sinch keeps a message that names no end."""
-TOLERANCE = 300
-"""Seconds that a report's signature stays good, both ways. Sinch names none; this is what Standard Webhooks has."""
 
 _OK = frozenset({200, 201})
 _FORBIDDEN = 403
@@ -56,8 +55,6 @@ _NAMES_THE_NUMBER = re.compile(r"""['"\[`]to['"\]`\[]|\bto\[|\brecipient""", re.
 
 _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404), Outcome.CONFIG)
 """400 and 403 with a code that is not in the table, 401 token, 404 service plan or region."""
-
-_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class SinchSecret(Secret, frozen=True, kw_only=True):
@@ -213,7 +210,7 @@ def _check(push: Push, key: Sensitive, now: int) -> None:
     expected = base64.b64encode(hmac.digest(key.reveal().encode(), signed, hashlib.sha256))
     if not hmac.compare_digest(expected, signature.encode()):
         raise InvalidSignature("the report is not signed with our webhook secret")
-    if not _SECONDS.fullmatch(timestamp) or abs(now - int(timestamp)) > TOLERANCE:
+    if not is_of_now(timestamp, now):
         raise InvalidSignature("the report was not signed now")
 
 

@@ -21,15 +21,12 @@ from collections.abc import Mapping
 
 from functions.domain.errors import InvalidSignature
 from functions.domain.sensitive import Sensitive
-
-TOLERANCE = 300
-"""Seconds that a push stays good, both ways: what the specification's own libraries allow."""
+from functions.providers.freshness import is_of_now
 
 _SECRET = re.compile(r"(?:v1,)?whsec_([A-Za-z0-9+/]+={0,2})")
 _SHORTEST, _LONGEST = 24, 64
 """Bytes of a secret, as the specification has them."""
 _SIGNATURE = re.compile(r"(?:^|[\s,])v1,([A-Za-z0-9+/]+={0,2})")
-_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 def keys(secrets: Sensitive) -> tuple[bytes, ...]:
@@ -50,7 +47,7 @@ def sign(secrets: Sensitive, *, name: str, at: int, body: bytes) -> dict[str, st
 def check(secrets: Sensitive, headers: Mapping[str, str], body: bytes, now: int) -> None:
     """`headers` with their names in lower case. Raises InvalidSignature."""
     name, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not _SECONDS.fullmatch(at) or abs(now - int(at)) > TOLERANCE:
+    if not is_of_now(at, now):
         raise InvalidSignature("the push was not signed now")
     expected = [base64.b64encode(_mac(key, name, at, body)) for key in keys(secrets)]
     found = [signature.encode() for signature in _SIGNATURE.findall(headers.get("webhook-signature", ""))]

@@ -23,6 +23,7 @@ from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
+from functions.providers.freshness import TOLERANCE
 from functions.providers.gateway import USUAL, Gateway, Request, basic_authorization, by_status
 from functions.providers.json_web_token import claims
 from functions.providers.report_fields import moment, word
@@ -35,8 +36,6 @@ BASE_URL = "https://api.nexmo.com"
 
 SHORTEST_TTL, LONGEST_TTL = 20, 604_800
 """Seconds, where the older interface counts milliseconds. A code with less than 20 to live may come late."""
-TOLERANCE = 300
-"""Seconds that a token's `iat` may differ from our clock. Vonage names none; Telnyx and Standard Webhooks do."""
 
 _ACCEPTED = 202
 _OUR_ERRORS = range(400, 500)

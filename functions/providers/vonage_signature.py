@@ -13,12 +13,10 @@ from typing import Literal, TypeAlias
 
 from functions.domain.errors import InvalidSignature
 from functions.domain.sensitive import Sensitive
+from functions.providers.freshness import is_of_now
 
 Method: TypeAlias = Literal["md5hash", "md5", "sha1", "sha256", "sha512"]
 """As the account's settings name them: the MD5 hash, or the HMAC with one of the others."""
-
-TOLERANCE = 300
-"""Seconds that the timestamp may differ from our clock. Vonage names none; Telnyx and Standard Webhooks do."""
 
 
 def check_signature(fields: Mapping[str, str], secret: Sensitive, method: Method, now: int) -> None:
@@ -27,8 +25,7 @@ def check_signature(fields: Mapping[str, str], secret: Sensitive, method: Method
     text = listed({name: value for name, value in fields.items() if name != "sig"})
     if not hmac.compare_digest(presented, sign(text, secret, method).encode()):
         raise InvalidSignature("sig is missing or wrong")
-    timestamp = fields.get("timestamp", "")
-    if not (timestamp.isascii() and timestamp.isdigit() and abs(now - int(timestamp[:16])) <= TOLERANCE):
+    if not is_of_now(fields.get("timestamp", ""), now):
         raise InvalidSignature("the timestamp is not of now")
 
 
