@@ -19,7 +19,7 @@ from functions.stores.verifications_together import VerificationsTogether
 from functions.telemetry import configure, journal, observed
 from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.give_feedback import GiveFeedback
-from functions.usecases.ports import QueueUnavailable
+from functions.usecases.ports import QueueUnavailable, SendJob
 from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
 
@@ -43,10 +43,17 @@ class Sender:
         try:
             async with asyncio.timeout(seconds):
                 await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
-                await self.redelivery.soon([(message.handle, message.delivered) for message in unfinished.failed])
+                await self.redelivery.soon(
+                    [(message.handle, message.delivered, self._fresh_for(message)) for message in unfinished.failed]
+                )
         except (QueueUnavailable, TimeoutError) as error:
             # They come back by the queue's own time-out.
             journal("redelivery", outcome="late", reason=str(error) or "no_time")
+
+    def _fresh_for(self, message: QueuedMessage) -> int:
+        if not isinstance(message.job, SendJob):
+            return 0
+        return self.send_batch.send.fresh_for(message.job, queued_at=message.queued_at)
 
 
 async def build(settings: SenderSettings, clients: Clients, connections: Connections, remaining: TimeLeft) -> Sender:

@@ -13,10 +13,14 @@ from functions.usecases.ports import Entropy, Job, QueueUnavailable
 
 FIRST_WAIT = 6
 """Seconds until a failed send is tried again, at most: its code is waited for, so not the queue's 90. Doubles with each
-delivery up to LONGEST_WAIT, so that the queue's nine deliveries last longer than a message stays fresh (120 s): while
-all providers are down it comes back until it is dropped as too late, and is no dead letter."""
+delivery up to LONGEST_WAIT, or to a third of the time that the message stays fresh."""
 LONGEST_WAIT = 48
-"""Seconds, at most."""
+"""Seconds, at most, for a message that stays fresh as long as most do (120 s)."""
+MOST_DELIVERIES = 9
+"""The queue's maxReceiveCount. While all providers are down a message comes back until it is too late: for the last of
+them it waits until then, and is dropped, so that no outage makes a dead letter of it."""
+LONGEST_KEPT = 900
+"""Seconds that the queue keeps a message."""
 _BATCH = 10
 """SQS takes ten entries a call."""
 
@@ -54,16 +58,18 @@ class SqsRedelivery:
     async def at_once(self, handles: Sequence[str]) -> None:
         await self._change([(handle, 0) for handle in handles])
 
-    async def soon(self, deliveries: Sequence[tuple[str, int]]) -> None:
-        """For each message its handle, and how often it was delivered so far: after 3 to 6 s, then 6 to 12, and so on.
+    async def soon(self, deliveries: Sequence[tuple[str, int, int]]) -> None:
+        """For each message its handle, how often it was delivered so far, and the seconds that it stays fresh for.
 
-        Each waits its own time: a provider that has just failed should not meet them all at once.
+        After 3 to 6 s, then 6 to 12, and so on. Each waits its own time: a provider that has just failed should not
+        meet them all at once.
         """
-        await self._change([(handle, self._wait(delivered)) for handle, delivered in deliveries])
+        await self._change([(handle, self._wait(delivered, fresh)) for handle, delivered, fresh in deliveries])
 
-    def _wait(self, delivered: int) -> int:
-        longest = min(FIRST_WAIT << min(delivered - 1, 8), LONGEST_WAIT)
-        return longest - self.entropy(1)[0] % (longest // 2 + 1)
+    def _wait(self, delivered: int, fresh: int) -> int:
+        longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, fresh // 3))
+        wait = longest - self.entropy(1)[0] % (longest // 2 + 1)
+        return min(max(wait, fresh), LONGEST_KEPT) if delivered == MOST_DELIVERIES - 1 else wait
 
     async def _change(self, waits: Sequence[tuple[str, int]]) -> None:
         for start in range(0, len(waits), _BATCH):

@@ -49,7 +49,7 @@ class SendQueued:
             to = parse_phone_number(job.to)
         except InvalidPhoneNumber as error:
             return self._leave(Disposition.POISON, job, error.code)
-        late = self.clock() >= (queued_at + service.send_within if job.send_by is None else job.send_by)
+        late = self.fresh_for(job, queued_at=queued_at) <= 0
         if late and job.verification is None:  # needs no keys: they may be what it came too late for
             return self._leave(Disposition.DONE, job, "too_late")
         wish = await self._wish(job, to, service, message_id)
@@ -59,6 +59,13 @@ class SendQueued:
             return await (self._send_stored(job, wish) if job.verification else self._send_new(job, wish))
         except Refused as refusal:
             return self._leave(Disposition.DONE, job, refusal.code)
+
+    def fresh_for(self, job: SendJob, *, queued_at: int) -> int:
+        """Seconds that its person still waits for the code; none where they are over, or nobody knows the service."""
+        service = self.services.get(job.service)
+        if service is None:
+            return 0
+        return (queued_at + service.send_within if job.send_by is None else job.send_by) - self.clock()
 
     async def _wish(self, job: SendJob, to: PhoneNumber, service: Service, message_id: str) -> Wish:
         return Wish(

@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from functions.domain.service import Service
 from functions.providers.aws_sms import read_event
-from functions.queues.sqs import FIRST_WAIT, LONGEST_WAIT
+from functions.queues.sqs import FIRST_WAIT, LONGEST_KEPT, LONGEST_WAIT, MOST_DELIVERIES
 from infra.environments import ROOT
 from infra.local.embedded_aws import EmbeddedAws, aws_client
 from infra.template import functions, read
@@ -50,6 +50,8 @@ def test_while_all_providers_are_down_a_message_comes_back_until_its_code_is_of_
 
     # Each wait is at least half of the longest that it may be.
     assert sum(longest) / 2 > Service(name="default").send_within
+    # Where it is of use for longer, it is the last delivery that waits until then.
+    assert (TRIES, _queue("Queue")["MessageRetentionPeriod"]) == (MOST_DELIVERIES, LONGEST_KEPT)
 
 
 def test_a_message_that_waits_longer_than_its_code_is_of_use_is_dropped() -> None:

@@ -254,15 +254,20 @@ class TestTheSender:
 
 class TestTheQueue:
     @pytest.mark.parametrize(
-        ("delivered", "drawn", "wait"),
-        [(1, 0, 6), (1, 3, 3), (1, 4, 6), (2, 0, 12), (2, 6, 6), (4, 0, 48), (4, 24, 24), (5, 0, 48), (900, 0, 48)],
+        ("delivered", "fresh", "drawn", "wait"),
+        [
+            *[(1, 120, 0, 6), (1, 120, 3, 3), (1, 120, 4, 6), (2, 117, 0, 12), (2, 117, 6, 6)],
+            *[(4, 99, 0, 48), (4, 99, 24, 24), (5, 75, 0, 48), (900, 0, 0, 48)],
+            *[(5, 540, 0, 96), (6, 450, 0, 150), (7, 300, 50, 50)],  # what stays fresh for longer
+            *[(8, 27, 24, 27), (8, 0, 0, 48), (8, 400, 0, 400), (8, 86_400, 0, 900)],  # before the last delivery
+        ],
     )
     async def test_is_told_to_wait_longer_each_time(
-        self, queue: Queue, watched: DroppingProxy, delivered: int, drawn: int, wait: int
+        self, queue: Queue, watched: DroppingProxy, delivered: int, fresh: int, drawn: int, wait: int
     ) -> None:
         async with aws_client("sqs", watched.url) as sqs:
             await queue.put("1", "2")
-            failed = [(record["receiptHandle"], delivered) for record in (await queue.receive())["Records"]]
+            failed = [(record["receiptHandle"], delivered, fresh) for record in (await queue.receive())["Records"]]
 
             await SqsRedelivery(sqs, queue.url, lambda size: bytes([drawn] * size)).soon(failed)
 
@@ -274,7 +279,7 @@ class TestTheQueue:
         (record,) = (await queue.receive())["Records"]
         redelivery = SqsRedelivery(queue.sqs, queue.url, lambda size: bytes([3] * size))
 
-        await redelivery.soon([(record["receiptHandle"], 1)])
+        await redelivery.soon([(record["receiptHandle"], 1, 120)])
 
         assert await queue.receive() == {"Records": []}
         (again,) = (await queue.receive(wait=8))["Records"]
