@@ -204,6 +204,39 @@ class TestAProviderThatIsDownForTenMinutes:
         assert set(second.times_taken().values()) == {1}
 
 
+class TestAProviderThatRefusesAThousandMessagesAtOnce:
+    """They wait in the queue, and each sender takes ten of them at a time."""
+
+    @pytest.mark.parametrize(("senders", "most"), [(10, 110), (20, 200)])
+    async def test_is_asked_by_those_who_were_under_way_and_then_by_few(
+        self, simulate: Simulate, senders: int, most: int
+    ) -> None:
+        first = Gateway(f"p{secrets.token_hex(4)}", down_until=OUTAGE)
+        second = Gateway(f"p{secrets.token_hex(4)}")
+
+        await simulate(lambda table: self._drain(Fleet(table, senders, [first, second])))
+
+        assert len(first.asked) <= most
+        assert Counter(second.times_taken().values()) == {1: 1000}
+
+    async def test_is_asked_once_for_each_where_there_is_nobody_else(self, simulate: Simulate) -> None:
+        only = Gateway(f"p{secrets.token_hex(4)}", down_until=OUTAGE)
+
+        await simulate(lambda table: self._drain(Fleet(table, 10, [only])))
+
+        assert len(only.asked) == 1000
+
+    async def _drain(self, fleet: Fleet) -> None:
+        waiting = [a_message(reference=f"{n}") for n in range(1000)]
+
+        async def work(submit: Submit) -> None:
+            while waiting:
+                batch = [waiting.pop() for _ in range(10)]
+                await asyncio.gather(*(submit(fleet.plan, message, lambda *_: None) for message in batch))
+
+        await asyncio.gather(*(work(sandbox) for sandbox in fleet.sandboxes))
+
+
 class TestAnAccountOfTenMessagesASecond:
     async def test_never_gets_more_than_eleven_in_a_second_of_twenty_sandboxes_and_none_is_lost(
         self, simulate: Simulate
