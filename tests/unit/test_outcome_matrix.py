@@ -32,7 +32,7 @@ __all__ = ["self_signed"]
 NAMES = sorted(PROVIDERS)
 PATIENT = Timeouts(connect=30, whole=60)
 """For faults that come by themselves: a slow machine must not turn them into time-outs."""
-HASTY = Timeouts(connect=1, whole=4)
+HASTY = Timeouts(connect=5, whole=6)
 
 _TESTS_OF = {"yunpian_multi": "yunpian"}
 """A message that comes alone it sends as Yunpian's other adapter does."""
