@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from functions.domain.errors import BlockedByGuard, ChallengeRequired, CountryBlocked, NumberTypeBlocked, RateLimited
@@ -58,7 +58,7 @@ class Guard:
         decision, counted = Decision(), list[Check]()
         for check in self.checks:
             try:
-                decision = decision.and_then(await check.look(attempt))
+                decision = decision.and_then(await _look(check, attempt, decision.lifted))
             except BaseException:
                 await self._give_back(counted, attempt)
                 raise
@@ -85,6 +85,20 @@ class Guard:
             findings=" ".join(_brief(finding) for finding in decision.findings),
         )
         await self.decisions.keep(decision, attempt)
+
+
+async def _look(check: Check, attempt: Attempt, lifted: frozenset[Rule]) -> Sequence[Finding]:
+    """Rules that the safe list lifts count as they do where they only watch, so that what comes to use can be told."""
+    if not lifted:
+        return await check.look(attempt)
+    found = await check.look(replace(attempt, policy=attempt.policy.watching(lifted)))
+    return [_lifted(finding, attempt) if finding.rule in lifted else finding for finding in found]
+
+
+def _lifted(finding: Finding, attempt: Attempt) -> Finding:
+    mode = attempt.policy.mode(finding.rule)
+    would_decide = replace(finding, mode=mode).decides
+    return replace(finding, mode=mode, said=Said.EXEMPT if would_decide else finding.said)
 
 
 def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:

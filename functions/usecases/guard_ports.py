@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.budget import Account
+from functions.domain.guard.conversion import Breaker, Place, Slice
 from functions.domain.guard.decision import Decision, Finding
+from functions.domain.guard.lists import Listing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +53,52 @@ class ConversionCheck(Check, Protocol):
 class Decisions(Protocol):
     async def keep(self, decision: Decision, attempt: Attempt) -> None:
         """For replays. Never raises: the log has it too."""
+
+
+class Lists(Protocol):
+    async def listing(self, at: int) -> Listing:
+        """What operators allowed and blocked, as it was a few seconds ago at most. Raises StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    taken: bool
+    used: int
+    """Of the account by all sandboxes, this portion included where it was taken."""
+
+
+class Accounts(Protocol):
+    async def take(self, account: Account, amount: int) -> Lease:
+        """Takes so much where the account's limit leaves it; `amount` is no more than the limit.
+
+        Raises StoreUnavailable: then it may have been taken, and nobody has it.
+        """
+
+
+class CodesToNumbers(Protocol):
+    """By all services together. `number` is a pseudonym. Both raise StoreUnavailable."""
+
+    async def add(self, number: str, day: int, *, most: int | None) -> int | None:
+        """How many codes of that day there are now; None where there were `most`, and this one is not counted."""
+
+    async def take_back(self, number: str, day: int) -> None:
+        """One of them, where there is one."""
+
+
+class Conversions(Protocol):
+    """What is counted of blocks and countries, and their breakers. Every method raises StoreUnavailable."""
+
+    async def slices(self, place: Place, now: int) -> Sequence[Slice]:
+        """Of this hour and the one before, the newest first. May be a second old."""
+
+    async def breaker(self, place: Place) -> Breaker:
+        """May be a second old."""
+
+    async def change(self, place: Place, before: Breaker, after: Breaker) -> Breaker | None:
+        """None when it is written; else what somebody else made of it meanwhile."""
+
+    async def take_trial(self, place: Place, breaker: Breaker, now: int) -> bool:
+        """Whether this send may try out the half-open place: one of the few of this hour, and the breaker is as told."""
+
+    async def give_trial_back(self, place: Place, breaker: Breaker, now: int) -> None:
+        """One that was taken at that time."""

@@ -76,6 +76,8 @@ class Finding:
     limit: int | None = None
     retry_after: int | None = None
     """Seconds."""
+    lifts: frozenset[Rule] = frozenset()
+    """Whose denials do not count, for the number or its block is on the safe list."""
 
     @property
     def decides(self) -> bool:
@@ -98,6 +100,10 @@ class Decision:
         if decisive is None:
             return "allowed"
         return "challenged" if decisive.said is Said.CHALLENGE else "denied"
+
+    @property
+    def lifted(self) -> frozenset[Rule]:
+        return frozenset().union(*(finding.lifts for finding in self.findings))
 
     def and_then(self, findings: Sequence[Finding]) -> Decision:
         return Decision(findings=(*self.findings, *findings))

@@ -6,8 +6,8 @@ coss by blocks of ten thousand, GitLab and AWS by country. docs/security.md has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from functions.domain.guard.decision import Mode, Rule
@@ -63,6 +63,11 @@ class Policy:
 
     def mode(self, rule: Rule) -> Mode:
         return self.modes.get(rule, Mode.ENFORCE)
+
+    def watching(self, rules: Collection[Rule]) -> Policy:
+        """The same, but that these rules, where they are enforced, only watch."""
+        watched = {rule: Mode.MONITOR for rule in rules if self.mode(rule) is Mode.ENFORCE}
+        return replace(self, modes={**self.modes, **watched})
 
     def is_home(self, region: str) -> bool:
         return not self.home or region in self.home
