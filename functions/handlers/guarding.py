@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from functions.domain.guard.attempt import Attempt
-from functions.domain.guard.decision import Decision
+import secrets
+
+from functions.service_file import Configuration
+from functions.stores.dynamodb import Table
+from functions.stores.guard_budget import DynamoAccounts
+from functions.stores.guard_decisions import DynamoDecisions
+from functions.stores.guard_everywhere import DynamoCodesToNumbers
+from functions.stores.guard_lists import DynamoLists
 from functions.telemetry import journal
 from functions.usecases.guard import Guard
+from functions.usecases.guard_ports import Check
 from functions.usecases.guards.destination import Destination
+from functions.usecases.guards.everywhere import Everywhere
+from functions.usecases.guards.listed import Listed
+from functions.usecases.guards.spending import Spending
 
 
-class Nowhere:
-    async def keep(self, decision: Decision, attempt: Attempt) -> None:
-        """The log has it."""
+def build_guard(table: Table, configuration: Configuration) -> Guard:
+    return Guard(
+        checks=[Listed(DynamoLists(table)), Destination(), *_of_the_number(table, configuration)],
+        decisions=DynamoDecisions(table),
+        journal=journal,
+    )
 
 
-def build_guard() -> Guard:
-    return Guard(checks=[Destination()], decisions=Nowhere(), journal=journal)
+def _of_the_number(table: Table, configuration: Configuration) -> list[Check]:
+    """What all services count together for it, where there are several, and money."""
+    spending = Spending(
+        accounts=DynamoAccounts(table),
+        price=configuration.spending.price,
+        budget=configuration.spending.budget,
+        journal=journal,
+    )
+    several = len(configuration.services) > 1
+    return [Everywhere(DynamoCodesToNumbers(table, secrets.token_bytes)), spending] if several else [spending]

@@ -63,7 +63,7 @@ async def build_sending(
         keys=keys,
         providers=providers,
         ready=Readiness(providers.values(), journal),
-        guard=build_guard(),
+        guard=build_guard(table, common.configuration),
         reserve=Reserve(store=store, keys=keys, entropy=secrets.token_bytes, clock=wall_clock),
         deliver=Deliver(
             store=store,
