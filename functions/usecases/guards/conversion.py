@@ -1,0 +1,159 @@
+"""Closes blocks and countries whose codes hardly anybody uses; a few sends an hour try out whether that is over.
+
+It is asked after blocks and countries were counted: it reads what they count, and writes only where a breaker changes,
+or a send tries it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.conversion import TRIALS_EVERY, Breaker, Kind, Place, Slice, judged, tally
+from functions.domain.guard.decision import Finding, Mode, Rule, Said
+from functions.usecases.guard_ports import Conversions
+from functions.usecases.ports import Journal
+
+FRESH_FOR = 10
+"""Seconds that a sandbox goes by what it read of a place. Sends are not settled for minutes anyway."""
+
+_KEPT = 60
+"""Seconds after which a send is not given back any more: no invocation lasts so long."""
+_MOST_KNOWN = 2000
+"""Places that a sandbox remembers, before it forgets those that it would read again anyway."""
+_KINDS = {Rule.CONVERSION_BLOCK: Kind.BLOCK, Rule.CONVERSION_COUNTRY: Kind.COUNTRY}
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this sandbox knows of a place."""
+
+    breaker: Breaker = field(default_factory=Breaker)
+    slices: Sequence[Slice] = ()
+    read_at: int = -FRESH_FOR
+    full_until: int = 0
+    """The sends that may try it out have been taken, until then."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever talks with the store, for all who would ask the same."""
+
+    def is_fresh(self, now: int) -> bool:
+        return now - self.read_at < FRESH_FOR
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A place's send of this hour that an attempt took."""
+
+    place: Place
+    breaker: Breaker
+    at: int
+
+
+@dataclass(slots=True)
+class Conversion:
+    conversions: Conversions
+    journal: Journal
+    _known: dict[Place, _Known] = field(default_factory=dict)
+    _trials: dict[str, list[_Trial]] = field(default_factory=dict)
+    """By request: for giving back."""
+
+    async def look(self, attempt: Attempt) -> Sequence[Finding]:
+        asked = {
+            rule: _place(kind, attempt) for rule, kind in _KINDS.items() if attempt.policy.mode(rule) is not Mode.OFF
+        }
+        await asyncio.gather(*(self._learn(rule, place, attempt) for rule, place in asked.items()))
+        findings: list[Finding] = []
+        for rule, place in asked.items():
+            findings.append(await self._ask(rule, place, attempt))
+            if findings[-1].decides:
+                await self.give_back(attempt)
+                break
+        return findings
+
+    async def give_back(self, attempt: Attempt) -> None:
+        for trial in self._trials.pop(attempt.request, ()):
+            self._of(trial.place, attempt.at).full_until = 0
+            await self.conversions.give_trial_back(trial.place, trial.breaker, trial.at)
+
+    async def _learn(self, rule: Rule, place: Place, attempt: Attempt) -> None:
+        """Reads what is not fresh, and makes the step that is due."""
+        known, now = self._of(place, attempt.at), attempt.at
+        async with known.lock:
+            if not known.is_fresh(now):
+                known.breaker, known.slices = await asyncio.gather(
+                    self.conversions.breaker(place), self.conversions.slices(place, now)
+                )
+                known.read_at, known.full_until = now, 0
+            following = judged(known.breaker, known.slices, attempt.policy.conversion_floor, now)
+            if following is not None:
+                await self._change(known, following, rule, place, attempt)
+
+    async def _change(self, known: _Known, following: Breaker, rule: Rule, place: Place, attempt: Attempt) -> None:
+        before = known.breaker
+        in_the_way = await self.conversions.change(place, before, following)
+        known.breaker = in_the_way or following
+        if in_the_way is None:
+            self.journal(
+                "breaker",
+                kind=place.kind.value,
+                key=_shown(rule, attempt),
+                outcome=_named(before, following),
+                seconds=following.until - attempt.at if following.times else None,
+            )
+
+    async def _ask(self, rule: Rule, place: Place, attempt: Attempt) -> Finding:
+        policy, known = attempt.policy, self._of(place, attempt.at)
+        wait = await self._wait(known, place, attempt)
+        found = tally(known.slices, since=known.breaker.since, now=attempt.at)
+        return Finding(
+            rule=rule,
+            said=Said.PASS if wait is None else Said.DENY,
+            mode=policy.mode(rule),
+            key=_shown(rule, attempt),
+            count=round(100 * found.upper),
+            limit=round(100 * policy.conversion_floor),
+            retry_after=wait,
+        )
+
+    async def _wait(self, known: _Known, place: Place, attempt: Attempt) -> int | None:
+        """None: it may go out, by itself or as one that tries the place out. Else seconds until it is worth a try."""
+        breaker, now = known.breaker, attempt.at
+        if not breaker.holds(attempt.policy.conversion_floor):
+            return None
+        if now < breaker.until:
+            return breaker.until - now
+        ends = breaker.until + (breaker.trial_hour(now) + 1) * TRIALS_EVERY
+        if known.full_until == ends:
+            return ends - now
+        if not await self.conversions.take_trial(place, breaker, now):
+            known.full_until = ends
+            return ends - now
+        self._note(attempt, _Trial(place, breaker, now))
+        return None
+
+    def _note(self, attempt: Attempt, trial: _Trial) -> None:
+        self._trials = {
+            request: trials for request, trials in self._trials.items() if trials[-1].at > attempt.at - _KEPT
+        }
+        self._trials.setdefault(attempt.request, []).append(trial)
+
+    def _of(self, place: Place, now: int) -> _Known:
+        if place not in self._known and len(self._known) >= _MOST_KNOWN:
+            self._known = {each: known for each, known in self._known.items() if known.is_fresh(now)}
+        return self._known.setdefault(place, _Known())
+
+
+def _place(kind: Kind, attempt: Attempt) -> Place:
+    return Place(kind, attempt.region if kind is Kind.COUNTRY else attempt.pseudonym("block", attempt.block_10k))
+
+
+def _shown(rule: Rule, attempt: Attempt) -> str:
+    return attempt.region if rule is Rule.CONVERSION_COUNTRY else attempt.block_10k
+
+
+def _named(before: Breaker, after: Breaker) -> str:
+    if not after.times:
+        return "closed"
+    return "still_open" if before.times else "opened"
