@@ -65,10 +65,12 @@ class CheckVerification:
             self.journal("check", verification=str(guess.id), outcome=refusal.code)
             raise
         self.journal("check", verification=str(guess.id), outcome="approved" if verdict.valid else "wrong")
+        service = self.services.get(verdict.record.service, Service())
+        if counted.counted:
+            await self.guard.guessed(service, right=verdict.valid, at=guess.at)
         if verdict.valid:
             await self.guard.approved(_outcome(verdict.record, guess.at))
             await self._give_feedback(verdict.record.verification.delivery)
-        service = self.services.get(verdict.record.service, Service())
         return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
 
     async def _give_feedback(self, delivery: Delivery) -> None:

@@ -13,7 +13,8 @@ from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
 from functions.domain.identity import pseudonym
 from functions.domain.keys import Keyring
-from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, Outcome
+from functions.domain.service import Service
+from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, GuessCheck, Outcome
 from functions.usecases.ports import Journal
 from functions.usecases.reserve import Wish
 
@@ -53,6 +54,11 @@ class Guard:
         """A code came to use."""
         learning = [check for check in self.checks if isinstance(check, ConversionCheck)]
         await asyncio.gather(*(check.approved(outcome) for check in learning))
+
+    async def guessed(self, service: Service, *, right: bool, at: int) -> None:
+        """A guess was counted."""
+        learning = [check for check in self.checks if isinstance(check, GuessCheck)]
+        await asyncio.gather(*(check.guessed(service.name, service.guard, right=right, at=at) for check in learning))
 
     async def _ask(self, attempt: Attempt) -> tuple[Decision, list[Check]]:
         decision, counted = Decision(), list[Check]()

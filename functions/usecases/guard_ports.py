@@ -11,6 +11,8 @@ from functions.domain.guard.budget import Account
 from functions.domain.guard.conversion import Breaker, Place, Slice
 from functions.domain.guard.decision import Decision, Finding
 from functions.domain.guard.lists import Listing
+from functions.domain.guard.policy import Policy
+from functions.domain.guard.spraying import Guesses, Usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,47 @@ class ConversionCheck(Check, Protocol):
 
     async def approved(self, outcome: Outcome) -> None:
         """Never raises for the store's sake: an approval stands. What got lost only makes a block look worse."""
+
+
+@runtime_checkable
+class GuessCheck(Check, Protocol):
+    """One that wants to hear of every guess that was counted."""
+
+    async def guessed(self, service: str, policy: Policy, *, right: bool, at: int) -> None:
+        """Never raises for the store's sake: the guess was judged."""
+
+
+class Verifier(Protocol):
+    """One kind of challenge."""
+
+    async def solved(self, solution: Sensitive, attempt: Attempt) -> str | None:
+        """A name of the solution, if it is one for this attempt and now; whether it was used is not asked.
+
+        Raises KeysUnavailable, HookUnavailable.
+        """
+
+
+class ChallengeMaker(Protocol):
+    async def make(self, service: str, to: PhoneNumber, at: int) -> Mapping[str, object]:
+        """For this number of this service. Raises KeysUnavailable."""
+
+
+class Solutions(Protocol):
+    async def take(self, name: str, request: str, *, until: int) -> bool:
+        """Uses the solution for this request, or again for it; False: another one has it. Raises StoreUnavailable."""
+
+
+class Challenges(Protocol):
+    async def solved(self, attempt: Attempt) -> bool:
+        """Whether a solution came along, which is used up by that.
+
+        Raises StoreUnavailable, KeysUnavailable, HookUnavailable.
+        """
+
+
+class RiskHook(Protocol):
+    async def ask(self, url: str, attempt: Attempt) -> Said | None:
+        """Pass, deny or challenge; None where no answer came in time. Never raises."""
 
 
 class Decisions(Protocol):
@@ -98,7 +141,17 @@ class Conversions(Protocol):
         """None when it is written; else what somebody else made of it meanwhile."""
 
     async def take_trial(self, place: Place, breaker: Breaker, now: int) -> bool:
-        """Whether this send may try out the half-open place: one of the few of this hour, and the breaker is as told."""
+        """Whether this send may try out the half-open place: one of this hour's few, and the breaker is as told."""
 
     async def give_trial_back(self, place: Place, breaker: Breaker, now: int) -> None:
         """One that was taken at that time."""
+
+
+class GuessCounts(Protocol):
+    """Of a service, or of all together."""
+
+    async def note(self, scopes: Sequence[str], *, right: bool, at: int) -> None:
+        """Counts a guess, on the whole: not each is written down. Never raises for the store's sake."""
+
+    async def read(self, scope: str, now: int) -> tuple[Guesses, Usual]:
+        """Those of the last minutes, and what is usual. Raises StoreUnavailable."""
