@@ -51,17 +51,24 @@ class Table:
 
     async def update(self, pk: str, change: str, *, only_if: str, values: Item) -> Item:
         """The item after the change. Raises ConditionFailed."""
-        answer = await self._write(
+        item: Item = (await self._update(pk, change, only_if, values, "ALL_NEW"))["Attributes"]
+        return item
+
+    async def supersede(self, pk: str, change: str, *, only_if: str, values: Item) -> Item | None:
+        """As `update`, but gives the item as it was before, None where there was none."""
+        item: Item | None = (await self._update(pk, change, only_if, values, "ALL_OLD")).get("Attributes")
+        return item
+
+    async def _update(self, pk: str, change: str, only_if: str, values: Item, returned: str) -> dict[str, Any]:
+        return await self._write(
             "update_item",
             only_if,
             values,
             Key={"pk": {"S": pk}},
             UpdateExpression=change,
             ExpressionAttributeNames=_names(change + only_if),
-            ReturnValues="ALL_NEW",
+            ReturnValues=returned,
         )
-        item: Item = answer["Attributes"]
-        return item
 
     async def count(self, pk: str, change: str, *, values: Item) -> None:
         """Makes the change whatever there is. It may be made twice, where an answer gets lost."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.caller import Services
 from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code
 from functions.domain.delivery import Delivery
 from functions.domain.errors import NotFound, VerificationError
+from functions.domain.guard.policy import Policy
 from functions.domain.identity import REQUEST_BYTES, parse_id, request_digest, request_from
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
@@ -33,6 +35,9 @@ class CheckCommand:
     id: str
     code: Sensitive
     caller: str
+    binding: Sensitive | None = None
+    """The one of the start; without it, or with another, the code is a wrong one."""
+    services: Services = None
     idempotency_key: str | None = None
     """Lets a caller whose answer got lost ask again: the same guess is then answered, not counted, once more."""
 
@@ -69,7 +74,8 @@ class CheckVerification:
         if counted.counted:
             await self.guard.guessed(service, right=verdict.valid, at=guess.at)
         if verdict.valid:
-            await self.guard.approved(_outcome(verdict.record, guess.at))
+            if counted.counted:  # a repeat of the guess came to use before
+                await self.guard.approved(_outcome(verdict.record, service.guard, guess.at))
             await self._give_feedback(verdict.record.verification.delivery)
         return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
 
@@ -89,9 +95,10 @@ class CheckVerification:
             raise NotFound("there is no such verification")
         return Guess(
             id=verification_id,
-            mac=digest_code(pepper, command.id, command.code),
+            mac=digest_code(pepper, command.id, command.code, command.binding),
             request=await self._request(command),
             at=self.clock(),
+            services=command.services,
         )
 
     async def _request(self, command: CheckCommand) -> str:
@@ -101,12 +108,13 @@ class CheckVerification:
         return request_digest(keys, "check", command.caller, command.id, command.idempotency_key)
 
 
-def _outcome(record: Record, at: int) -> Outcome:
+def _outcome(record: Record, policy: Policy, at: int) -> Outcome:
     live = record.verification
     return Outcome(
         service=record.service,
         region=live.region,
         block=live.block,
-        sent_at=tuple(sent.at for sent in record.sent if sent.at >= live.created_at),
+        sent=tuple(sent for sent in record.sent if sent.at >= live.created_at),
         at=at,
+        policy=policy,
     )

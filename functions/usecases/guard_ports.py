@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.budget import Account
 from functions.domain.guard.conversion import Breaker, Place, Slice
+from functions.domain.guard.counting import Counts, Step
 from functions.domain.guard.decision import Decision, Finding
 from functions.domain.guard.lists import Listing
 from functions.domain.guard.policy import Policy
 from functions.domain.guard.spraying import Guesses, Usual
+from functions.domain.verification import Sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +25,11 @@ class Outcome:
     region: str
     block: str
     """As `Attempt.block`."""
-    sent_at: tuple[int, ...]
-    """When each of its codes went out."""
+    sent: tuple[Sent, ...]
+    """When each of its codes went out, and for which request."""
     at: int
+    policy: Policy
+    """The service's."""
 
 
 class Check(Protocol):
@@ -58,39 +62,6 @@ class GuessCheck(Check, Protocol):
 
     async def guessed(self, service: str, policy: Policy, *, right: bool, at: int) -> None:
         """Never raises for the store's sake: the guess was judged."""
-
-
-class Verifier(Protocol):
-    """One kind of challenge."""
-
-    async def solved(self, solution: Sensitive, attempt: Attempt) -> str | None:
-        """A name of the solution, if it is one for this attempt and now; whether it was used is not asked.
-
-        Raises KeysUnavailable, HookUnavailable.
-        """
-
-
-class ChallengeMaker(Protocol):
-    async def make(self, service: str, to: PhoneNumber, at: int) -> Mapping[str, object]:
-        """For this number of this service. Raises KeysUnavailable."""
-
-
-class Solutions(Protocol):
-    async def take(self, name: str, request: str, *, until: int) -> bool:
-        """Uses the solution for this request, or again for it; False: another one has it. Raises StoreUnavailable."""
-
-
-class Challenges(Protocol):
-    async def solved(self, attempt: Attempt) -> bool:
-        """Whether a solution came along, which is used up by that.
-
-        Raises StoreUnavailable, KeysUnavailable, HookUnavailable.
-        """
-
-
-class RiskHook(Protocol):
-    async def ask(self, url: str, attempt: Attempt) -> Said | None:
-        """Pass, deny or challenge; None where no answer came in time. Never raises."""
 
 
 class Decisions(Protocol):
@@ -155,3 +126,23 @@ class GuessCounts(Protocol):
 
     async def read(self, scope: str, now: int) -> tuple[Guesses, Usual]:
         """Those of the last minutes, and what is usual. Raises StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    before: Counts
+    """Of the item, without this start."""
+    counted: bool
+
+
+class Counters(Protocol):
+    """What is counted of addresses, blocks and countries: one item each and window, one write a start."""
+
+    async def count(self, step: Step) -> Tally:
+        """All of it where every enforced cap leaves room, exact however many ask at once. Raises StoreUnavailable."""
+
+    async def take_back(self, step: Step, *, newcomer: bool) -> None:
+        """What `count` counted. `newcomer`: its member was none before. Raises StoreUnavailable."""
+
+    async def convert(self, item: str, *, fewer: Mapping[str, int], more: Mapping[str, int]) -> None:
+        """Codes came to use. Changes nothing where there are not so many. Never raises for the store's sake."""

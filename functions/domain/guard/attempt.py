@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol, TypeAlias
 
 from functions.domain.errors import InvalidRequest
+from functions.domain.guard.network import is_inside
 from functions.domain.guard.policy import Policy
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
@@ -15,13 +16,19 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 
 def parse_address(text: str) -> Address:
-    """Raises InvalidRequest. An IPv4 address that is written as an IPv6 one is the IPv4 address."""
+    """Raises InvalidRequest. An IPv4 address that is written as an IPv6 one is the IPv4 address.
+
+    One of a network's inside is refused and not passed over: it is the caller's own load balancer's, or everybody's.
+    """
     try:
         address = ip_address(text)
     except ValueError:
         raise InvalidRequest("ip is not an IP address") from None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    address = mapped or address
+    if is_inside(address):
+        raise InvalidRequest("ip must be the end user's public address: this one is of a network's inside")
+    return address
 
 
 class Pseudonym(Protocol):
