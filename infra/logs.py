@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stack-name", default=NAME, metavar="NAME", help=f"the stack's name ({NAME})")
     parser.add_argument("--region", help="where it is (the region of your AWS configuration)")
     parser.add_argument(
-        "--since", type=_seconds, default=600, metavar="TIME", help="how far back: 30s, 10m, 2h, 1d (10m)"
+        "--since", type=parse_duration, default=600, metavar="TIME", help="how far back: 30s, 10m, 2h, 1d (10m)"
     )
     parser.add_argument(
         "--follow", "-f", action="store_true", help="go on with what is written from now on, until Ctrl-C"
@@ -138,7 +138,7 @@ async def _merged(sources: Sequence[AsyncIterator[Line]]) -> AsyncIterator[Line]
             heads[index] = (following, source)
 
 
-def _seconds(text: str) -> int:
+def parse_duration(text: str) -> int:
     found = _DURATION.fullmatch(text)
     if not found:
         raise argparse.ArgumentTypeError("a number and s, m, h or d, such as 10m")

@@ -60,6 +60,7 @@ def from_entry(entry: Entry) -> Item:
         "why": {"S": entry.why},
         "who": {"S": entry.who},
         "at": {"N": str(entry.at)},
+        "label": {"S": entry.label},
     }
     return {"M": said | until}
 
@@ -71,4 +72,5 @@ def _to_entry(said: Item) -> Entry:
         who=said["who"]["S"],
         at=int(said["at"]["N"]),
         until=int(said["until"]["N"]) if "until" in said else None,
+        label=said["label"]["S"],
     )

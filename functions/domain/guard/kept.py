@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Any
 
-from functions.domain.guard.attempt import Address, Attempt, Pseudonym
+from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
+from functions.domain.guard.network import source_of
 
-_IPV4_BITS = 32
 _SPACE = 2**64
 
 
@@ -49,7 +48,8 @@ def is_sampled(request: str, share: float) -> bool:
 
 
 def of(decision: Decision, attempt: Attempt, *, weight: float) -> Kept:
-    ip, pseudonym = attempt.ip, attempt.pseudonym
+    pseudonym = attempt.pseudonym
+    source = None if attempt.ip is None else source_of(attempt.ip)
     return Kept(
         at=attempt.at,
         service=attempt.service,
@@ -57,8 +57,8 @@ def of(decision: Decision, attempt: Attempt, *, weight: float) -> Kept:
         type=attempt.to.type.value,
         block=attempt.block_1k,
         number=pseudonym("number", attempt.to.e164),
-        address=None if ip is None else _network(ip, pseudonym, ipv4=32, ipv6=64),
-        prefix=None if ip is None else _network(ip, pseudonym, ipv4=24, ipv6=48),
+        address=None if source is None else pseudonym("address", f"{source.network} {source.line}"),
+        prefix=None if source is None else pseudonym("network", source.network),
         challenge=attempt.challenge is not None,
         weight=weight,
         decision=decision,
@@ -115,8 +115,3 @@ def _to_finding(facts: Mapping[str, Any]) -> Finding:
         lifts=frozenset(map(Rule, facts.get("lifts", ()))),
         **numbers,
     )
-
-
-def _network(ip: Address, pseudonym: Pseudonym, *, ipv4: int, ipv6: int) -> str:
-    bits = ipv4 if ip.max_prefixlen == _IPV4_BITS else ipv6
-    return pseudonym("address", str(ip_network((ip, bits), strict=False)))

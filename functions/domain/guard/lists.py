@@ -65,6 +65,8 @@ class Entry:
     at: int
     until: int | None = None
     """None: until somebody takes it off."""
+    label: str = ""
+    """Of a number its country code and last two digits, for operators."""
 
     def holds(self, at: int) -> bool:
         return self.until is None or at < self.until

@@ -1,0 +1,1 @@
+"""./salvo guard: the operator's view of the rules against abuse, and his hand in them."""
