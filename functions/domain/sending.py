@@ -12,11 +12,10 @@ from functions.domain.delivery import Delivery, DeliveryStatus, Receipt, SendRes
 from functions.domain.errors import RateLimited
 from functions.domain.identity import VerificationId
 from functions.domain.service import REMEMBERED_SENDS, Service
-from functions.domain.verification import DAY, Record, Sent, State, Verification
+from functions.domain.verification import Record, Sent, State, Verification
+from functions.domain.wrong_guesses import attempts, settle_failures, used_up_until, vouched_until
 
-_REPORTED = frozenset(
-    {DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.REJECTED}
-)
+_REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.REJECTED})
 """What a receipt can tell, and no answer takes back."""
 
 
@@ -31,6 +30,8 @@ class Start:
     provider: str
     """Who is to be asked first."""
     queued: bool = False
+    trusted: bool = False
+    """The caller knows that the number's owner is signed in."""
     metadata: tuple[tuple[str, str], ...] = ()
 
 
@@ -41,6 +42,8 @@ class Code:
     digest: str
     own: bool
     generation: int
+    binding: str | None = None
+    """Its mark."""
 
 
 def resends(record: Record | None, now: int) -> bool:
@@ -54,24 +57,29 @@ def first(start: Start, code: Code, service: Service, now: int) -> Record:
         key=start.new_id.key,
         service=service.name,
         rev=1,
-        verification=_new_verification(start, code, service, now),
+        verification=_new_verification(start, code, service, now, attempts(service)),
         sent=(Sent(now, start.request),),
         failures=0,
-        failures_day=now // DAY,
+        failures_since=now,
         streak=0,
     )
 
 
 def renew(record: Record, start: Start, code: Code, service: Service, now: int) -> Record:
-    """A new verification for a number whose last one is over. Raises RateLimited."""
-    settled = _settle_failures(record, now)
-    _refuse_too_many_failures(settled, service, now)
+    """A new verification for a number whose last one is over. Raises RateLimited.
+
+    Where the index key has changed since, the history goes on under the number's new key, as a first revision.
+    """
+    settled = settle_failures(record, now)
+    vouched = _vouched(settled, start, service, now, used_up_until(settled, service))
     _refuse_too_many_sends(settled, service, now)
+    left = attempts(service, failures=settled.failures, streak=settled.streak, vouched=vouched)
     return replace(
         settled,
-        rev=record.rev + 1,
-        verification=_new_verification(start, code, service, now, failures=settled.failures, streak=settled.streak),
-        sent=_remember(settled, start, now),
+        key=start.new_id.key,
+        rev=record.rev + 1 if record.key == start.new_id.key else 1,
+        verification=_new_verification(start, code, service, now, left),
+        sent=_remember(settled, start, now, vouched=vouched),
     )
 
 
@@ -81,12 +89,14 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
     if live.sends >= service.max_sends:
         wait = next_send_at(record, service, now) - now
         raise RateLimited("this verification has been sent too often", retry_after=wait)
+    vouched = _vouched(record, start, service, now, live.expires_at if record.vouched else None)
     _refuse_too_many_sends(record, service, now)
     again = replace(
         live,
         sends=live.sends + 1,
         own_code=code.own,
         generation=code.generation,
+        binding=code.binding,
         metadata=start.metadata or live.metadata,
         delivery=_handed_over(start, live.sends + 1, now),
     )
@@ -97,7 +107,7 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
         record,
         rev=record.rev + 1,
         verification=again,
-        sent=_remember(record, start, now),
+        sent=_remember(record, start, now, vouched=vouched),
     )
 
 
@@ -184,11 +194,7 @@ def _may_name_another(delivery: Delivery) -> bool:
     return delivery.tries == 1 and delivery.status in {DeliveryStatus.SUBMITTED, DeliveryStatus.UNKNOWN}
 
 
-def _new_verification(
-    start: Start, code: Code, service: Service, now: int, *, failures: int = 0, streak: int = 0
-) -> Verification:
-    """With no more attempts than the day and the row have left, so that the last one does not run over either."""
-    left = min(service.failures_per_day - failures, service.failures_in_a_row - streak)
+def _new_verification(start: Start, code: Code, service: Service, now: int, max_attempts: int) -> Verification:
     return Verification(
         id=start.new_id,
         digest=code.digest,
@@ -196,8 +202,9 @@ def _new_verification(
         block=start.block,
         own_code=code.own,
         generation=code.generation,
+        binding=code.binding,
         attempts=0,
-        max_attempts=min(service.max_attempts, left),
+        max_attempts=max_attempts,
         sends=1,
         created_at=now,
         expires_at=now + service.lifetime,
@@ -212,29 +219,20 @@ def _handed_over(start: Start, send: int, now: int) -> Delivery:
     return Delivery(status=DeliveryStatus.SUBMITTED, request=start.request, send=send, at=now, provider=start.provider)
 
 
-def _remember(record: Record, start: Start, now: int) -> tuple[Sent, ...]:
-    return (*record.sent, Sent(now, start.request))[-REMEMBERED_SENDS:]
+def _remember(record: Record, start: Start, now: int, *, vouched: bool) -> tuple[Sent, ...]:
+    return (*record.sent, Sent(now, start.request, vouched))[-REMEMBERED_SENDS:]
 
 
-def _settle_failures(record: Record, now: int) -> Record:
-    """The history as a new verification finds it: a success ends the streak, a new day starts at nothing."""
-    failures, streak = record.failures, record.streak
-    if record.verification.approved:
-        failures, streak = failures - 1, 0
-    if record.failures_day != now // DAY:
-        failures = 0
-    return replace(record, failures=failures, failures_day=now // DAY, streak=streak)
-
-
-def _refuse_too_many_failures(record: Record, service: Service, now: int) -> None:
-    if record.streak >= service.failures_in_a_row:
-        over_at = record.forget_at  # no day ends a streak, and no code is sent any more that could
-    elif record.failures >= service.failures_per_day:
-        over_at = now - now % DAY + DAY
-    else:
-        return
-    wait = max(over_at, next_send_at(record, service, now)) - now
-    raise RateLimited("too many wrong codes for this number", retry_after=wait)
+def _vouched(record: Record, start: Start, service: Service, now: int, closed_until: int | None) -> bool:
+    """Whether this code goes out by the caller's word alone: strangers have to wait until then. Raises RateLimited."""
+    if closed_until is None:
+        return False
+    by_word = start.trusted and service.guard.trusted_day > 0
+    until = vouched_until(record, service, now) if by_word else closed_until
+    if until > now:
+        wait = max(until, next_send_at(record, service, now)) - now
+        raise RateLimited("too many wrong codes for this number", retry_after=wait)
+    return True
 
 
 def _refuse_too_many_sends(record: Record, service: Service, now: int) -> None:

@@ -20,6 +20,7 @@ from functions.domain.delivery import Delivery
 from functions.domain.identity import VerificationId
 
 DAY = 86_400
+MONTH = 30 * DAY
 
 
 class State(StrEnum):
@@ -36,6 +37,8 @@ class Sent:
 
     at: int
     request: str
+    vouched: bool = False
+    """It went out although the wrong guesses were used up: the caller knew that the number's owner is signed in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class Verification:
     own_code: bool
     """The caller brought the code, so nobody can derive it again."""
     generation: int
+    binding: str | None = None
+    """The mark of what the code is tied to."""
     attempts: int
     max_attempts: int
     sends: int
@@ -91,15 +96,28 @@ class Record:
     sent: tuple[Sent, ...]
     """Newest last; as many as the limits look at."""
     failures: int
-    """Guesses counted on `failures_day`, a right one included until the next start takes it off."""
-    failures_day: int
+    """Guesses counted in the day since `failures_since`, a right one included until the next start takes it off."""
+    failures_since: int
+    """When the first verification was started whose guesses they are. Not midnight: two days' worth would fit around
+    it."""
     streak: int
     """Guesses counted since the last right one."""
 
     @property
     def forget_at(self) -> int:
-        """When the history stops mattering: the day's limit has run out for every send, and so has the code."""
-        return self.verification.expires_at + DAY
+        """When the history stops mattering: the day's limit has run out for every send, and so has the code.
+
+        Wrong guesses that no right one has ended are remembered for a month, or a number could be guessed at for ever,
+        by who lets it be forgotten in time. Codes expire after their last guess, so those of two memories are a month
+        apart: no 30 days see more than the service's `failures_in_a_row`.
+        """
+        unanswered = self.streak > 0 and not self.verification.approved
+        return self.verification.expires_at + (MONTH if unanswered else DAY)
+
+    @property
+    def vouched(self) -> bool:
+        """Whether the verification was started for somebody who is known to be signed in: no stranger may resend it."""
+        return any(sent.vouched and sent.at >= self.verification.created_at for sent in self.sent)
 
     def has_request(self, request: str, now: int) -> bool:
         """For a day, as long as an idempotency key is remembered: later the same key is another request."""

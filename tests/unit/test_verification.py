@@ -35,11 +35,10 @@ from functions.domain.errors import (
 from functions.domain.identity import VerificationId
 from functions.domain.sending import Code, Start, first, next_send_at, receive, release, renew, resend, resends, settle
 from functions.domain.service import REMEMBERED_SENDS, Limit, Service
-from functions.domain.verification import DAY, Record, Sent, State
+from functions.domain.verification import DAY, MONTH, Record, Sent, State
 
 NOW = 1_800_000_000
 """2027-01-15 08:00:00 UTC."""
-MIDNIGHT = NOW + 16 * 3600
 KEY = "n" * 24
 DEFAULT = Service()
 UNLIMITED = Service(cooldown=0, limits=(Limit(20, 1),), max_sends=10)
@@ -164,7 +163,7 @@ def test_a_first_start_is_all_that_the_record_knows() -> None:
 
     assert (record.rev, record.key, record.service) == (1, KEY, "default")
     assert record.sent == (Sent(NOW, "first"),)
-    assert (record.failures, record.failures_day, record.streak) == (0, NOW // DAY, 0)
+    assert (record.failures, record.failures_since, record.streak) == (0, NOW, 0)
 
 
 @pytest.mark.parametrize(("queued", "status"), [(False, DeliveryStatus.SUBMITTED), (True, DeliveryStatus.QUEUED)])
@@ -186,8 +185,14 @@ def test_a_record_knows_a_request_for_a_day() -> None:
     assert not started().has_request("first", NOW + DAY)
 
 
-def test_a_record_is_forgotten_a_day_after_its_code() -> None:
-    assert started().forget_at == NOW + 600 + DAY
+@pytest.mark.parametrize("macs", [[], ["right"], ["wrong", "right"], ["wrong"] * 4 + ["right"]])
+def test_a_record_is_forgotten_a_day_after_its_code(macs: list[str]) -> None:
+    assert guessed(started(), *macs).forget_at == NOW + 600 + DAY
+
+
+def test_a_record_with_a_wrong_code_and_no_right_one_after_it_is_forgotten_a_month_after_its_code() -> None:
+    assert guessed(started(), "wrong").forget_at == NOW + 600 + MONTH
+    assert start_again(EXHAUSTED, NOW + DAY).forget_at == NOW + DAY + 600 + MONTH
 
 
 # States and time
@@ -472,18 +477,26 @@ def test_a_canceled_verification_gives_no_failure_back() -> None:
     assert (again.failures, again.streak) == (1, 1)
 
 
-def test_a_new_day_starts_with_no_failures_and_the_same_streak() -> None:
-    again = start_again(EXHAUSTED, MIDNIGHT)
+def test_a_day_later_there_are_no_failures_and_the_same_streak() -> None:
+    again = start_again(EXHAUSTED, NOW + DAY)
 
-    assert (again.failures, again.failures_day, again.streak) == (0, MIDNIGHT // DAY, 5)
-
-
-def test_the_failures_of_today_are_still_those_of_today_a_second_before_midnight() -> None:
-    assert start_again(EXHAUSTED, MIDNIGHT - 1).failures == 5
+    assert (again.failures, again.failures_since, again.streak) == (0, NOW + DAY, 5)
 
 
-def test_a_success_of_yesterday_is_not_taken_off_today() -> None:
-    assert start_again(guessed(started(), "wrong", "right"), MIDNIGHT).failures == 0
+def test_the_failures_of_a_day_are_still_those_of_that_day_a_second_before_its_end() -> None:
+    again = start_again(EXHAUSTED, NOW + DAY - 1)
+
+    assert (again.failures, again.failures_since) == (5, NOW)
+
+
+def test_a_day_of_failures_begins_with_the_first_verification_that_has_one() -> None:
+    record = guessed(start_again(started(), NOW + 600), "wrong", at=NOW + 600)
+
+    assert start_again(record, NOW + 1200).failures_since == NOW + 600
+
+
+def test_a_success_of_the_day_before_is_not_taken_off() -> None:
+    assert start_again(guessed(started(), "wrong", "right"), NOW + DAY).failures == 0
 
 
 def all_wrong(record: Record, at: int) -> Record:
@@ -496,9 +509,9 @@ def test_a_number_has_twenty_wrong_codes_a_day() -> None:
         record = all_wrong(start_again(record, NOW, UNLIMITED), NOW)
 
     assert record.failures == 20
-    assert wait_told(record, NOW, UNLIMITED) == MIDNIGHT - NOW
-    assert wait_told(record, MIDNIGHT - 1, UNLIMITED) == 1
-    assert start_again(record, MIDNIGHT, UNLIMITED).failures == 0
+    assert wait_told(record, NOW, UNLIMITED) == DAY
+    assert wait_told(record, NOW + DAY - 1, UNLIMITED) == 1
+    assert start_again(record, NOW + DAY, UNLIMITED).failures == 0
 
 
 def test_the_last_verification_of_a_day_has_no_more_attempts_than_the_day_has_left() -> None:
@@ -512,7 +525,7 @@ def test_the_last_verification_of_a_day_has_no_more_attempts_than_the_day_has_le
 
     assert record.failures == 20
     assert record.verification.max_attempts == 1
-    assert wait_told(record, NOW, UNLIMITED) == MIDNIGHT - NOW
+    assert wait_told(record, NOW, UNLIMITED) == DAY
 
 
 def test_right_codes_use_none_of_the_twenty() -> None:
@@ -530,15 +543,16 @@ def test_a_number_has_a_hundred_wrong_codes_in_a_row_and_is_then_left_alone_unti
         record = all_wrong(start_again(record, at, UNLIMITED), at)
 
     assert record.streak == 100
-    assert wait_told(record, at + DAY, UNLIMITED) == 600
+    assert wait_told(record, at + MONTH, UNLIMITED) == 600
     assert wait_told(record, at, UNLIMITED) == record.forget_at - at
     assert start_again(record, record.forget_at, UNLIMITED).streak == 0
 
 
-def test_who_waits_for_midnight_after_too_many_wrong_codes_waits_for_the_limits_too() -> None:
+def test_who_waits_a_day_after_too_many_wrong_codes_waits_for_the_limits_too() -> None:
     service = Service(cooldown=0, limits=(Limit(1, DAY),), failures_per_day=5)
+    record = guessed(start_again(all_wrong(started(service), NOW), NOW + DAY, service), *["wrong"] * 5, at=NOW + DAY)
 
-    assert wait_told(all_wrong(started(service), NOW), NOW, service) == DAY
+    assert wait_told(record, NOW + DAY, replace(service, cooldown=2 * DAY)) == 2 * DAY
 
 
 # Limits
@@ -1032,7 +1046,8 @@ class LifeOfANumber(RuleBasedStateMachine):
         self.names = itertools.count()
         self.sends: list[Sent] = []
         self.rev = 0
-        self.wrong_of_day: dict[int, int] = {}
+        self.wrong_at: list[int] = []
+        """When the verifications were started whose wrong guesses these are."""
         self.wrong_in_a_row = 0
 
     @initialize(
@@ -1053,7 +1068,7 @@ class LifeOfANumber(RuleBasedStateMachine):
         )
         self._take_first(self._a_start(queued=False), digest)
 
-    @rule(seconds=st.sampled_from([1, 29, 30, 60, 299, 599, 600, 3600, DAY // 2, DAY, DAY + 600]))
+    @rule(seconds=st.sampled_from([1, 29, 30, 60, 299, 599, 600, 3600, DAY // 2, DAY, DAY + 600, MONTH]))
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
@@ -1092,8 +1107,7 @@ class LifeOfANumber(RuleBasedStateMachine):
         self._accept(after)
         self.account.guesses += 1
         self.account.right = right
-        day = self.record.failures_day
-        self.wrong_of_day[day] = self.wrong_of_day.get(day, 0) + (not right)
+        self.wrong_at += [] if right else [live.created_at]
         self.wrong_in_a_row = 0 if right else self.wrong_in_a_row + 1
 
     @rule(mac=st.sampled_from("abc"))
@@ -1186,9 +1200,7 @@ class LifeOfANumber(RuleBasedStateMachine):
 
     @invariant()
     def the_failures_of_a_day_are_bounded(self) -> None:
-        # A verification that began the day before counts for that day.
-        most = self.service.failures_per_day + self.service.max_attempts - 1
-        assert max(self.wrong_of_day.values(), default=0) <= most
+        assert len(self._wrong_of_the_day) <= self.service.failures_per_day
 
     @invariant()
     def the_failures_in_a_row_are_bounded(self) -> None:
@@ -1199,7 +1211,7 @@ class LifeOfANumber(RuleBasedStateMachine):
 
     def _take_first(self, start: Start, digest: str) -> None:
         """What was written of the number before, if anything, is forgotten."""
-        self.rev, self.wrong_of_day, self.wrong_in_a_row = 0, {}, 0
+        self.rev, self.wrong_at, self.wrong_in_a_row = 0, [], 0
         self._accept(first(start, a_code(digest), self.service, self.now), start)
         self.account = Account(digest, self.now + self.service.lifetime)
 
@@ -1229,8 +1241,20 @@ class LifeOfANumber(RuleBasedStateMachine):
 
     @property
     def _too_many_failures(self) -> bool:
-        today = self.wrong_of_day.get(self.now // DAY, 0)
+        today = len(self._wrong_of_the_day) if self.now < self._day_began + DAY else 0
         return today >= self.service.failures_per_day or self.wrong_in_a_row >= self.service.failures_in_a_row
+
+    @property
+    def _day_began(self) -> int:
+        """The last first wrong guess that none came before within a day."""
+        began = -DAY
+        for at in self.wrong_at:
+            began = at if at >= began + DAY else began
+        return began
+
+    @property
+    def _wrong_of_the_day(self) -> list[int]:
+        return [at for at in self.wrong_at if at >= self._day_began]
 
     def _expect_no_other_verdict(self, guess: Guess) -> None:
         live = self.record.verification
