@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from functions.domain.guard.decision import Mode, Rule
 from functions.domain.guard.policy import OnFailure, Policy, unguarded
+from functions.providers.address import is_safe
 
 SPENDING_TABLE = "spending"
 """The one table of money: prices, and the budget of all services."""
@@ -61,6 +62,7 @@ class _Policy(msgspec.Struct, forbid_unknown_fields=True):
     trusted_day: Annotated[int, Meta(ge=0, le=100)] | None = None
     checks_minute: Annotated[int, Meta(ge=0)] | None = None
     challenge: bool = False
+    challenge_url: str | None = None
     risk_url: str | None = None
     risk_on_failure: OnFailure = OnFailure.ALLOW
     sampled: _Share | None = None
@@ -128,8 +130,10 @@ def _policy_problems(found: _Policy) -> list[str]:
         problems += [f"{key}: {region} is no country's code, such as DE" for region in unknown]
     if found.countries and not set(found.home) <= set(found.countries):
         problems.append("home: has countries that are not on the list of countries")
-    if found.risk_url is not None and not found.risk_url.startswith("https://"):
-        problems.append("risk_url: must be an https URL")
+    for key in ("challenge_url", "risk_url"):
+        url = getattr(found, key)
+        if url is not None and not is_safe(url):
+            problems.append(f"{key}: must be an https URL, without a password in it")
     return problems
 
 
@@ -144,6 +148,7 @@ def _to_policy(found: _Policy) -> Policy:
         home=frozenset(found.home),
         budget=None if found.budget is None else _millionths(found.budget),
         challenge=found.challenge,
+        challenge_url=found.challenge_url,
         risk_url=found.risk_url,
         risk_on_failure=found.risk_on_failure,
     )

@@ -86,19 +86,26 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 class Connections:
-    """The HTTP session for SMS gateways. Call `wake` at the start of each invocation, use `session` for each send."""
+    """The HTTP sessions: one for SMS gateways, one for hooks. Call `wake` at the start of each invocation, and ask for
+    the session of now at each request.
+    """
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
         self._session: aiohttp.ClientSession | None = None
+        self._hook_session: aiohttp.ClientSession | None = None
         self._used_at = 0.0
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=LONGEST_IDLE)
-            # No cookies: a gateway's must not travel from one person's send to the next.
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = self._open()
         return self._session
+
+    def hook_session(self) -> aiohttp.ClientSession:
+        """Apart, so that a hook that hangs takes no gateway's place."""
+        if self._hook_session is None:
+            self._hook_session = self._open()
+        return self._hook_session
 
     async def wake(self) -> None:
         """Lets the loop see what happened to its sockets during the freeze, and drops them after a long one."""
@@ -113,6 +120,12 @@ class Connections:
         self._used_at = time.time()  # noqa: TID251
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._hook_session):
+            if session is not None:
+                await session.close()
+        self._session = self._hook_session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=LONGEST_IDLE)
+        # No cookies: a gateway's must not travel from one person's send to the next.
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

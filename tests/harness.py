@@ -19,8 +19,10 @@ from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Limit, Service
 from functions.handlers.providers import learning
+from functions.hooks.altcha import Altcha
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.dynamodb import Table
+from functions.stores.guard_solutions import DynamoSolutions
 from functions.stores.verifications import DynamoVerificationStore
 from functions.stores.verifications_together import VerificationsTogether
 from functions.usecases.check import CheckVerification
@@ -30,10 +32,13 @@ from functions.usecases.follow_up import FollowUp
 from functions.usecases.give_feedback import GiveFeedback
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Check
+from functions.usecases.guards.challenge import SolvedOnce
 from functions.usecases.guards.destination import Destination
+from functions.usecases.hook_ports import Verifier
 from functions.usecases.look_up import CancelVerification, LookUpVerification
+from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.once import Once
-from functions.usecases.ports import Job, Provider, SendJob
+from functions.usecases.ports import HookUnavailable, Job, Keys, Provider, SendJob
 from functions.usecases.receive import RecordReceipt
 from functions.usecases.reserve import Reserve
 from functions.usecases.send import SendQueued
@@ -225,6 +230,23 @@ class RecordingDecisions:
         self.kept.append(decision)
 
 
+class Unsolved:
+    async def solved(self, attempt: Attempt) -> bool:
+        return False
+
+
+class Unreachable:
+    """A verifier of challenges, for services that have another than our own."""
+
+    async def solved(self, solution: Sensitive, attempt: Attempt) -> str | None:
+        raise HookUnavailable("the challenge's verifier: refused")
+
+
+def easy_altcha(keys: Keys) -> Altcha:
+    """Work for a machine that has none to spare."""
+    return Altcha(keys, secrets.token_bytes, iterations=10, fewest_tries=4)
+
+
 @dataclass(slots=True)
 class OneCaller:
     async def name_of(self, key_digest: str) -> str | None:
@@ -247,6 +269,8 @@ class Harness:
         self.checks: list[Check] = [Destination()]
         """Of the guard. Those that count are left to their own tests."""
         self.decisions = RecordingDecisions()
+        self.verifier: Verifier = Unreachable()
+        """Of challenges that are not our own."""
         self.seconds_left = 20.0
         self.queue = RecordingQueue()
         self.dead_letters = RecordingDeadLetters()
@@ -300,7 +324,15 @@ class Harness:
 
     @property
     def guard(self) -> Guard:
-        return Guard(checks=self.checks, decisions=self.decisions, journal=self.journal)
+        return Guard(checks=self.checks, challenges=self.challenges, decisions=self.decisions, journal=self.journal)
+
+    @property
+    def challenges(self) -> SolvedOnce:
+        return SolvedOnce(altcha=self.altcha, external=self.verifier, solutions=DynamoSolutions(self.table))
+
+    @property
+    def altcha(self) -> Altcha:
+        return easy_altcha(self.keys)
 
     @property
     def start(self) -> StartVerification:
@@ -372,12 +404,17 @@ class Harness:
         )
 
     @property
+    def make_challenge(self) -> MakeChallenge:
+        return MakeChallenge(services=self.services, maker=self.altcha, clock=self.clock)
+
+    @property
     def app(self) -> Boundary:
         api = Api(
             start=self.start,
             check=self.check,
             look_up=self.look_up,
             cancel=self.cancel,
+            make_challenge=self.make_challenge,
             callers=self.callers,
             name_caller=self.named.append,
         )

@@ -78,9 +78,10 @@ class BlockedByGuard(Refused):
 class ChallengeRequired(Refused):
     code = "challenge_required"
 
-    def __init__(self, detail: str = "", *, reason: str) -> None:
+    def __init__(self, detail: str = "", *, reason: str, kind: str) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.kind = kind
 
 
 class RateLimited(Refused):

@@ -10,6 +10,7 @@ from mangum import Mangum
 from functions.aws import Clients
 from functions.handlers.providers import Readiness
 from functions.handlers.sending import build_sending
+from functions.hooks.altcha import Altcha
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
 from functions.settings import ApiSettings, api_settings
 from functions.stores.answers import DynamoAnswerStore
@@ -17,6 +18,7 @@ from functions.stores.secrets_manager import CachedSecret, SecretCallers
 from functions.telemetry import configure, journal, name_caller, observed
 from functions.usecases.check import CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
+from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.once import Once
 from functions.usecases.start import StartVerification
 from functions.web.app import Api, create_app
@@ -57,6 +59,9 @@ async def build(
         ),
         look_up=LookUpVerification(services=services, store=parts.store, clock=wall_clock),
         cancel=CancelVerification(services=services, store=parts.store, clock=wall_clock, journal=journal),
+        make_challenge=MakeChallenge(
+            services=services, maker=Altcha(parts.keys, secrets.token_bytes), clock=wall_clock
+        ),
         callers=SecretCallers(
             CachedSecret(parts.secrets_client, settings.callers_secret, wall_clock, fresh_for=CALLERS_FRESH_FOR)
         ),

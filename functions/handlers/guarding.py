@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from functions.handlers.hooks import Hooks
 from functions.service_file import Configuration
 from functions.stores.dynamodb import Table
 from functions.stores.guard_budget import DynamoAccounts
@@ -13,15 +14,24 @@ from functions.stores.guard_lists import DynamoLists
 from functions.telemetry import journal
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Check
+from functions.usecases.guards.challenge import AlwaysChallenge
 from functions.usecases.guards.destination import Destination
 from functions.usecases.guards.everywhere import Everywhere
 from functions.usecases.guards.listed import Listed
+from functions.usecases.guards.risk import Risk
 from functions.usecases.guards.spending import Spending
 
 
-def build_guard(table: Table, configuration: Configuration) -> Guard:
+def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Guard:
     return Guard(
-        checks=[Listed(DynamoLists(table)), Destination(), *_of_the_number(table, configuration)],
+        checks=[
+            Listed(DynamoLists(table)),
+            Destination(),
+            AlwaysChallenge(),
+            Risk(hooks.risk),
+            *_of_the_number(table, configuration),
+        ],
+        challenges=hooks.challenges,
         decisions=DynamoDecisions(table),
         journal=journal,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from functions.aws import Clients
 from functions.handlers.guarding import build_guard
+from functions.handlers.hooks import build_hooks
 from functions.handlers.providers import Accounts, Readiness, heard_of
 from functions.queues.sqs import SqsSendQueue
 from functions.runtime import Connections, TimeLeft, wall_clock, wall_clock_in_milliseconds
@@ -54,6 +55,13 @@ async def build_sending(
     providers = await Accounts(
         common=common, clients=clients, secrets_client=secrets_client, session=connections.session
     ).open_all()
+    hooks = build_hooks(
+        table=table,
+        keys=keys,
+        secrets_client=secrets_client,
+        prefix=common.provider_secrets,
+        session=connections.hook_session,
+    )
     return SendingParts(
         table=table,
         store=store,
@@ -63,7 +71,7 @@ async def build_sending(
         keys=keys,
         providers=providers,
         ready=Readiness(providers.values(), journal),
-        guard=build_guard(table, common.configuration),
+        guard=build_guard(table, common.configuration, hooks),
         reserve=Reserve(store=store, keys=keys, entropy=secrets.token_bytes, clock=wall_clock),
         deliver=Deliver(
             store=store,

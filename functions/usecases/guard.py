@@ -11,10 +11,12 @@ from functools import partial
 from functions.domain.errors import BlockedByGuard, ChallengeRequired, CountryBlocked, NumberTypeBlocked, RateLimited
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
+from functions.domain.guard.policy import Policy
 from functions.domain.identity import pseudonym
 from functions.domain.keys import Keyring
 from functions.domain.service import Service
 from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, GuessCheck, Outcome
+from functions.usecases.hook_ports import Challenges
 from functions.usecases.ports import Journal
 from functions.usecases.reserve import Wish
 
@@ -29,6 +31,7 @@ class Admission:
 class Guard:
     checks: Sequence[Check]
     """In the order of `Rule`. The number's own limits come after them, in the write that stores the verification."""
+    challenges: Challenges
     decisions: Decisions
     journal: Journal
 
@@ -36,12 +39,13 @@ class Guard:
     async def admit(self, attempt: Attempt) -> AsyncIterator[Admission]:
         """Around whatever sends the code. What was counted is given back where that raises, or says that it sent none.
 
-        Raises CountryBlocked, NumberTypeBlocked, BlockedByGuard, ChallengeRequired, RateLimited, StoreUnavailable.
+        Raises CountryBlocked, NumberTypeBlocked, BlockedByGuard, ChallengeRequired, RateLimited, StoreUnavailable,
+        KeysUnavailable, HookUnavailable.
         """
         decision, counted = await self._ask(attempt)
         if decision.decided_by is not None:
             await self._end(decision, attempt, counted)
-            raise refusal(decision.decided_by)
+            raise refusal(decision.decided_by, attempt.policy)
         admission = Admission()
         try:
             yield admission
@@ -65,6 +69,7 @@ class Guard:
         for check in self.checks:
             try:
                 decision = decision.and_then(await _look(check, attempt, decision.lifted))
+                decision = await self._answered(decision, attempt)
             except BaseException:
                 await self._give_back(counted, attempt)
                 raise
@@ -72,6 +77,13 @@ class Guard:
                 break
             counted.append(check)
         return decision, counted
+
+    async def _answered(self, decision: Decision, attempt: Attempt) -> Decision:
+        """One solution answers every rule that asks for a challenge, and is looked at when the first one does."""
+        if decision.outcome != "challenged":
+            return decision
+        solved_before = any(finding.said is Said.SOLVED for finding in decision.findings)
+        return decision.solved() if solved_before or await self.challenges.solved(attempt) else decision
 
     async def _end(self, decision: Decision, attempt: Attempt, counted: Sequence[Check]) -> None:
         await self._give_back(counted, attempt)
@@ -136,11 +148,13 @@ def _of_the_number(error: BaseException) -> tuple[Finding, ...]:
 
 
 def refusal(
-    finding: Finding,
+    finding: Finding, policy: Policy
 ) -> CountryBlocked | NumberTypeBlocked | BlockedByGuard | ChallengeRequired | RateLimited:
     """What the caller hears. Which rule it was is for the caller's own log: the end user need not know."""
     if finding.said is Said.CHALLENGE:
-        return ChallengeRequired("this start needs a solved challenge", reason=finding.rule.value)
+        return ChallengeRequired(
+            "this start needs a solved challenge", reason=finding.rule.value, kind=policy.challenge_kind
+        )
     match finding.rule:
         case Rule.COUNTRY:
             return CountryBlocked("the service sends no codes to this country")

@@ -24,6 +24,10 @@ class KeysUnavailable(Exception):
     """The keys could not be read, or make no sense. The message names the secret, never its content."""
 
 
+class HookUnavailable(Exception):
+    """What the operator put in the way of a start, and can't be left out, gave no answer."""
+
+
 class Clock(Protocol):
     def __call__(self) -> int:
         """Seconds since 1970, of the wall clock: a frozen sandbox stops the others."""

@@ -20,12 +20,14 @@ from functions.domain.phone import parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.usecases.check import CheckCommand, CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
+from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.ports import Journal
 from functions.usecases.start import StartCommand, StartVerification
 from functions.usecases.views import VerificationView
 from functions.web.authentication import Callers, authenticate
-from functions.web.bodies import CheckBody, StartBody, read
+from functions.web.bodies import ChallengeBody, CheckBody, StartBody, read
 from functions.web.boundary import Boundary, json_response
+from functions.web.problems import CHALLENGES
 
 HEALTH = "/v1/health"
 _LONGEST_KEY = 255
@@ -37,6 +39,7 @@ class Api:
     check: CheckVerification
     look_up: LookUpVerification
     cancel: CancelVerification
+    make_challenge: MakeChallenge
     callers: Callers
     name_caller: Callable[[str], None] = field(repr=False)
     """Told who calls, before anything is done for them: it is for the log."""
@@ -74,6 +77,10 @@ class Api:
     async def cancel_verification(self, request: Request) -> Response:
         return json_response(_shown(await self.cancel(request.path_params["id"])))
 
+    async def create_challenge(self, request: Request) -> Response:
+        body = await read(request, ChallengeBody)
+        return json_response(await self.make_challenge(parse_phone_number(body.to), body.service))
+
 
 def create_app(api: Api, journal: Journal) -> Boundary:
     routes = [
@@ -81,6 +88,7 @@ def create_app(api: Api, journal: Journal) -> Boundary:
         Route("/v1/verifications/{id}/check", api.check_verification, methods=["POST"]),
         Route("/v1/verifications/{id}", api.get_verification, methods=["GET"]),
         Route("/v1/verifications/{id}", api.cancel_verification, methods=["DELETE"]),
+        Route(CHALLENGES, api.create_challenge, methods=["POST"]),
         Route(HEALTH, _health, methods=["GET"]),
     ]
     return Boundary(Router(routes, redirect_slashes=False), journal=journal, admit=api.admit)

@@ -37,6 +37,11 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
     metadata: dict[str, str] = {}
 
 
+class ChallengeBody(msgspec.Struct, forbid_unknown_fields=True):
+    to: str
+    service: _Service = "default"
+
+
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
     code: Any
     """Any: a code that is no text is a malformed code, not a malformed request."""

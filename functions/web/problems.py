@@ -8,9 +8,12 @@ import msgspec
 from starlette.responses import Response
 
 from functions.domain import errors
-from functions.usecases.ports import KeysUnavailable, QueueUnavailable, StoreUnavailable
+from functions.domain.guard.policy import ChallengeKind
+from functions.usecases.ports import HookUnavailable, KeysUnavailable, QueueUnavailable, StoreUnavailable
 
 MEDIA_TYPE = "application/problem+json"
+CHALLENGES = "/v1/challenges"
+"""The address that makes them."""
 
 
 class Unauthorized(errors.Refused):
@@ -70,9 +73,17 @@ STATUS: Mapping[type[errors.VerificationError], int] = {
     Internal: 500,
 }
 
-_OUTAGES = (StoreUnavailable, QueueUnavailable, KeysUnavailable)
+_OUTAGES = (StoreUnavailable, QueueUnavailable, KeysUnavailable, HookUnavailable)
 _OUTAGE_RETRY = 1
 """Seconds."""
+
+
+class _Challenge(msgspec.Struct, omit_defaults=True, rename={"made_at": "from"}):
+    """What is to be solved before the start is repeated."""
+
+    kind: str
+    made_at: str | None = None
+    """Where one is to be had: POST to and service."""
 
 
 class _Problem(msgspec.Struct, omit_defaults=True):
@@ -84,6 +95,7 @@ class _Problem(msgspec.Struct, omit_defaults=True):
     retry_after: int | None = None
     reason: str | None = None
     """The rule of the guard that decided."""
+    challenge: _Challenge | None = None
 
 
 def as_problem(error: Exception) -> errors.VerificationError:
@@ -105,8 +117,15 @@ def problem_response(error: errors.VerificationError) -> Response:
         detail=error.detail,
         retry_after=error.retry_after,
         reason=getattr(error, "reason", None),
+        challenge=_challenge(error),
     )
     return Response(msgspec.json.encode(body), status, headers=_headers(error), media_type=MEDIA_TYPE)
+
+
+def _challenge(error: errors.VerificationError) -> _Challenge | None:
+    if not isinstance(error, errors.ChallengeRequired):
+        return None
+    return _Challenge(kind=error.kind, made_at=CHALLENGES if error.kind == ChallengeKind.ALTCHA else None)
 
 
 def _headers(error: errors.VerificationError) -> dict[str, str]:

@@ -7,7 +7,7 @@ counting, then the end user's address, then blocks of numbers and countries, the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -59,6 +59,8 @@ class Said(StrEnum):
     DENY = "deny"
     CHALLENGE = "challenge"
     """Deny, but for a caller who solves a challenge."""
+    SOLVED = "solved"
+    """It asked for a challenge, and a solution came along."""
     EXEMPT = "exempt"
     """It would have denied, and the operator's safe list lets the number or its block through."""
 
@@ -104,6 +106,15 @@ class Decision:
     @property
     def lifted(self) -> frozenset[Rule]:
         return frozenset().union(*(finding.lifts for finding in self.findings))
+
+    def solved(self) -> Decision:
+        """The same for a caller who solved a challenge: whatever asked for one has it."""
+        return Decision(
+            findings=tuple(
+                replace(finding, said=Said.SOLVED) if finding.decides and finding.said is Said.CHALLENGE else finding
+                for finding in self.findings
+            )
+        )
 
     def and_then(self, findings: Sequence[Finding]) -> Decision:
         return Decision(findings=(*self.findings, *findings))

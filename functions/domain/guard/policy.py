@@ -20,6 +20,13 @@ class OnFailure(StrEnum):
     DENY = "deny"
 
 
+class ChallengeKind(StrEnum):
+    ALTCHA = "altcha"
+    """Built in: POST /v1/challenges makes one."""
+    EXTERNAL = "external"
+    """Somebody else's, such as Turnstile's, whom `challenge_url` asks."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Of one service. A limit of None is none at all."""
@@ -55,7 +62,9 @@ class Policy:
     checks_minute: int | None = 30
     """Checks from one address, where the caller names it."""
     challenge: bool = False
-    """Every start has to bring a solved challenge."""
+    """Every start has to bring a solved challenge. Without it only those have to of which a rule asks one."""
+    challenge_url: str | None = None
+    """Who verifies solutions, in the form that Turnstile, hCaptcha and reCAPTCHA share; None: our own, ALTCHA's."""
     risk_url: str | None = None
     risk_on_failure: OnFailure = OnFailure.ALLOW
     sampled: float = 0.01
@@ -68,6 +77,10 @@ class Policy:
         """The same, but that these rules, where they are enforced, only watch."""
         watched = {rule: Mode.MONITOR for rule in rules if self.mode(rule) is Mode.ENFORCE}
         return replace(self, modes={**self.modes, **watched})
+
+    @property
+    def challenge_kind(self) -> ChallengeKind:
+        return ChallengeKind.ALTCHA if self.challenge_url is None else ChallengeKind.EXTERNAL
 
     def is_home(self, region: str) -> bool:
         return not self.home or region in self.home

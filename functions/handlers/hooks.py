@@ -1,0 +1,44 @@
+"""Challenges and the operator's own service, wired together. Their secrets are asked for where a service has them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from functions.hooks.altcha import Altcha
+from functions.hooks.risk import HttpRiskHook
+from functions.hooks.verifier import HttpVerifier
+from functions.providers.transport import Sessions
+from functions.runtime import wall_clock
+from functions.stores.dynamodb import Table
+from functions.stores.guard_solutions import DynamoSolutions
+from functions.stores.secrets_manager import CachedSecret
+from functions.telemetry import journal
+from functions.usecases.guards.challenge import SolvedOnce
+from functions.usecases.ports import Keys
+
+CHALLENGE_SECRET, RISK_SECRET = "challenge", "risk"
+"""Behind the beginning that providers' secrets have."""
+_FAILURE_STANDS = 30
+"""Seconds that a secret which is not there is not asked for again: each start would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    challenges: SolvedOnce
+    risk: HttpRiskHook
+
+
+def build_hooks(*, table: Table, keys: Keys, secrets_client: Any, prefix: str, session: Sessions) -> Hooks:
+    def secret(name: str) -> CachedSecret:
+        return CachedSecret(secrets_client, prefix + name, wall_clock, failure_stands=_FAILURE_STANDS)
+
+    return Hooks(
+        challenges=SolvedOnce(
+            altcha=Altcha(keys, secrets.token_bytes),
+            external=HttpVerifier(secret(CHALLENGE_SECRET).value, session, journal),
+            solutions=DynamoSolutions(table),
+        ),
+        risk=HttpRiskHook(secret(RISK_SECRET).value, session, journal),
+    )
