@@ -19,6 +19,8 @@ CHANGES = "l#change#"
 _KEPT_FOR = 34_560_000
 """Seconds: 400 days."""
 _SHOWN_OF_A_NAME = 6
+_CLEARED_AT_ONCE = 50
+"""Entries whose time is over, with one change: DynamoDB takes expressions of up to 4 kB."""
 
 
 class NotChanged(Exception):
@@ -77,6 +79,7 @@ def changes_in(items: list[Item]) -> list[str]:
 async def _write(deployment: Deployment, made: Change, listing: Listing) -> None:
     """One transaction: no change without its reason, and no reason without its change."""
     over = [subject for subject, entry in listing.items() if not entry.holds(made.at) and subject != made.subject]
+    over = over[:_CLEARED_AT_ONCE]
     if made.effect is None and made.subject not in listing:
         raise NotChanged("it is on no list")
     if made.subject not in listing and len(listing) - len(over) >= MOST:
