@@ -17,7 +17,7 @@ from functions.domain.guard.spraying import Guesses, Usual, most_wrong
 from functions.usecases.guard_ports import GuessCounts
 from functions.usecases.ports import Journal
 
-FRESH_FOR = 5
+FRESH_FOR = 2
 """Seconds that a sandbox goes by what it read."""
 ALL_SERVICES = "*"
 
