@@ -8,18 +8,22 @@ from functions.handlers.hooks import Hooks
 from functions.service_file import Configuration
 from functions.stores.dynamodb import Table
 from functions.stores.guard_budget import DynamoAccounts
+from functions.stores.guard_conversion import DynamoConversions
 from functions.stores.guard_decisions import DynamoDecisions
 from functions.stores.guard_everywhere import DynamoCodesToNumbers
 from functions.stores.guard_lists import DynamoLists
+from functions.stores.guard_spraying import DynamoGuesses
 from functions.telemetry import journal
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Check
 from functions.usecases.guards.challenge import AlwaysChallenge
+from functions.usecases.guards.conversion import Conversion
 from functions.usecases.guards.destination import Destination
 from functions.usecases.guards.everywhere import Everywhere
 from functions.usecases.guards.listed import Listed
 from functions.usecases.guards.risk import Risk
 from functions.usecases.guards.spending import Spending
+from functions.usecases.guards.spraying import Spraying
 
 
 def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Guard:
@@ -27,6 +31,10 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
         checks=[
             Listed(DynamoLists(table)),
             Destination(),
+            Spraying(
+                DynamoGuesses(table, secrets.token_bytes), alone=len(configuration.services) == 1, journal=journal
+            ),
+            Conversion(DynamoConversions(table), journal),
             AlwaysChallenge(),
             Risk(hooks.risk),
             *_of_the_number(table, configuration),
