@@ -11,6 +11,7 @@ from functions.hooks.risk import HttpRiskHook
 from functions.hooks.verifier import HttpVerifier
 from functions.providers.transport import Sessions
 from functions.runtime import wall_clock
+from functions.settings import Common
 from functions.stores.dynamodb import Table
 from functions.stores.guard_solutions import DynamoSolutions
 from functions.stores.secrets_manager import CachedSecret
@@ -30,9 +31,10 @@ class Hooks:
     risk: HttpRiskHook
 
 
-def build_hooks(*, table: Table, keys: Keys, secrets_client: Any, prefix: str, session: Sessions) -> Hooks:
+def build_hooks(common: Common, table: Table, keys: Keys, secrets_client: Any, session: Sessions) -> Hooks:
     def secret(name: str) -> CachedSecret:
-        return CachedSecret(secrets_client, prefix + name, wall_clock, failure_stands=_FAILURE_STANDS)
+        secret_id = common.provider_secrets + name
+        return CachedSecret(secrets_client, secret_id, wall_clock, failure_stands=_FAILURE_STANDS)
 
     return Hooks(
         challenges=SolvedOnce(

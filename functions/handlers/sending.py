@@ -55,13 +55,7 @@ async def build_sending(
     providers = await Accounts(
         common=common, clients=clients, secrets_client=secrets_client, session=connections.session
     ).open_all()
-    hooks = build_hooks(
-        table=table,
-        keys=keys,
-        secrets_client=secrets_client,
-        prefix=common.provider_secrets,
-        session=connections.hook_session,
-    )
+    hooks = build_hooks(common, table, keys, secrets_client, connections.hook_session)
     return SendingParts(
         table=table,
         store=store,

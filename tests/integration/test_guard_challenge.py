@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -138,7 +140,7 @@ async def test_a_request_that_is_repeated_has_its_solution_still(challenged: Har
     solved = await solution(challenged, to)
     request = {"to": to.e164, "challenge": solved.reveal()}
     challenged.provider.script = [lambda _: (_ for _ in ()).throw(ConnectionError())]
-    headers = {"idempotency-key": "k-1"}
+    headers = {"idempotency-key": secrets.token_hex(8)}
 
     died = await call(challenged.app, "POST", "/v1/verifications", request, headers=headers)
     challenged.clock.advance(60)
@@ -147,6 +149,26 @@ async def test_a_request_that_is_repeated_has_its_solution_still(challenged: Har
     assert died.status == 500
     assert again.json.get("code") != "challenge_required"
     assert again.status == 201
+
+
+async def test_whoever_was_refused_repeats_the_start_with_a_solution_under_the_same_idempotency_key(
+    challenged: Harness,
+) -> None:
+    to, headers = fresh_number(), {"idempotency-key": secrets.token_hex(8)}
+    refused = await call(challenged.app, "POST", "/v1/verifications", {"to": to.e164}, headers=headers)
+    solved = await solution(challenged, to)
+
+    request = {"to": to.e164, "challenge": solved.reveal()}
+    repeated = await call(challenged.app, "POST", "/v1/verifications", request, headers=headers)
+
+    assert (refused.status, repeated.status) == (403, 201)
+
+
+async def test_the_decision_tells_that_a_challenge_was_asked_for(challenged: Harness) -> None:
+    assert not await start(challenged, fresh_number())
+
+    assert challenged.decisions.kept[-1].outcome == "challenged"
+    assert challenged.journal.of("decision")[-1]["rule"] == "challenge"
 
 
 class TestARuleThatAsksForAChallenge:
@@ -345,3 +367,14 @@ class TestAVerifierOfSomebodyElses:
         assert not await start(asking, fresh_number(), Sensitive("token"))
 
         assert asking.journal.of("challenge")[0]["reason"] == "invalid-input-secret"
+
+    async def test_shows_neither_token_nor_secret_in_a_log(
+        self, asking: Harness, verifying: tuple[Verifying, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+
+        assert not await start(asking, fresh_number(), Sensitive("a token that is seen nowhere"))
+
+        told = [caplog.text, str(asking.journal.lines), repr(asking.decisions.kept), repr(asking.verifier)]
+        assert verifying[0].asked
+        assert not [text for text in told if "shared secret" in text or "seen nowhere" in text]

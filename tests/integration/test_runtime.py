@@ -301,6 +301,15 @@ class TestTheConnectionsToAGateway:
         assert not connections.session().closed
         await connections.close()
 
+    async def test_are_not_shared_with_the_operators_hooks(self) -> None:
+        connections = Connections(limit=1)
+        for_gateways, for_hooks = connections.session(), connections.hook_session()
+
+        assert for_gateways.connector is not for_hooks.connector
+        await connections.wake()
+
+        assert (for_gateways.closed, for_hooks.closed) == (True, True)
+
 
 @dataclass
 class BlackHole:
