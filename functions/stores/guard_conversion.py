@@ -12,9 +12,7 @@ from dataclasses import dataclass
 
 from functions.domain.guard.conversion import SLICE, TRIALS, Breaker, Kind, Place, Slice
 from functions.stores.dynamodb import ConditionFailed, Item, Table
-
-SHARDS = 8
-"""Items that a country's hour is counted on."""
+from functions.usecases.guards.countries import SHARDS
 
 _HOUR = 3600
 _KEPT = 86_400
