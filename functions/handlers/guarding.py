@@ -9,6 +9,7 @@ from functions.service_file import Configuration
 from functions.stores.dynamodb import Table
 from functions.stores.guard_budget import DynamoAccounts
 from functions.stores.guard_conversion import DynamoConversions
+from functions.stores.guard_counters import DynamoCounters
 from functions.stores.guard_decisions import DynamoDecisions
 from functions.stores.guard_everywhere import DynamoCodesToNumbers
 from functions.stores.guard_lists import DynamoLists
@@ -16,11 +17,16 @@ from functions.stores.guard_spraying import DynamoGuesses
 from functions.telemetry import journal
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Check
+from functions.usecases.guards.addresses import Addresses
+from functions.usecases.guards.blocks import Blocks
 from functions.usecases.guards.challenge import AlwaysChallenge
 from functions.usecases.guards.conversion import Conversion
+from functions.usecases.guards.counting import Counting
+from functions.usecases.guards.countries import Countries
 from functions.usecases.guards.destination import Destination
 from functions.usecases.guards.everywhere import Everywhere
 from functions.usecases.guards.listed import Listed
+from functions.usecases.guards.refused_lately import RefusedLately
 from functions.usecases.guards.risk import Risk
 from functions.usecases.guards.spending import Spending
 from functions.usecases.guards.spraying import Spraying
@@ -34,6 +40,7 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
             Spraying(
                 DynamoGuesses(table, secrets.token_bytes), alone=len(configuration.services) == 1, journal=journal
             ),
+            *_of_many(table),
             Conversion(DynamoConversions(table), journal),
             AlwaysChallenge(),
             Risk(hooks.risk),
@@ -43,6 +50,13 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
         decisions=DynamoDecisions(table),
         journal=journal,
     )
+
+
+def _of_many(table: Table) -> list[Check]:
+    """What starts are counted by that have something in common: an end user's address, a block, a country."""
+    counters = DynamoCounters(table, secrets.token_bytes)
+    checks = Addresses(Counting(counters)), Blocks(Counting(counters)), Countries(Counting(counters))
+    return [RefusedLately(checks), *checks]
 
 
 def _of_the_number(table: Table, configuration: Configuration) -> list[Check]:

@@ -66,7 +66,7 @@ class Table:
             values,
             Key={"pk": {"S": pk}},
             UpdateExpression=change,
-            ExpressionAttributeNames=_names(change + only_if),
+            ExpressionAttributeNames=_names(f"{change} {only_if}"),
             ReturnValues=returned,
         )
 

@@ -89,7 +89,7 @@ class DynamoCounters:
         self, item: str, change: str, at_least: Mapping[str, int], values: Item, only_if: str = _NAMED
     ) -> bool:
         """Whether it was made: no counter goes below nought, and no item comes to be that nobody's start made."""
-        conditions = [only_if, *(f"#{counter} >= :min_{counter}" for counter in at_least)]
+        conditions = ["attribute_exists(#pk)", only_if, *(f"#{counter} >= :min_{counter}" for counter in at_least)]
         least: Item = {f":min_{counter}": {"N": str(number)} for counter, number in at_least.items()}
         write: Item = {":write": self._name()}
         try:

@@ -58,9 +58,7 @@ def at_most(most: int, *, mode: Mode = Mode.ENFORCE, counter: str = "u", **more:
 
 
 def among(most: int, member: str) -> MemberCap:
-    return MemberCap(
-        rule=Rule.NUMBERS_1K, mode=Mode.ENFORCE, members="n3", member=member, most=most, ends=MORNING + 60
-    )
+    return MemberCap(rule=Rule.NUMBERS_1K, mode=Mode.ENFORCE, members="n3", member=member, most=most, ends=MORNING + 60)
 
 
 async def test_counts_up_to_the_cap_and_tells_how_it_stood_before(book: Book) -> None:
@@ -139,6 +137,7 @@ async def test_counters_that_come_to_nothing_are_gone_where_the_step_says_so(boo
 async def test_nothing_goes_below_nought_and_no_item_comes_to_be(book: Book) -> None:
     await book.counters.take_back(book.step(), newcomer=False)
     await book.counters.convert(book.item, fewer={"u": 1}, more={"v3": 1})
+    await book.counters.convert(book.item, fewer={}, more={"v3": 1})
     assert await book.table.get(book.item) is None
 
     await book.count(times=1)

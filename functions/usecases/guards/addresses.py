@@ -25,6 +25,10 @@ class Addresses:
         step = _step(attempt)
         return [] if step is None else await self.counting.look(attempt, step)
 
+    def recall(self, attempt: Attempt) -> Sequence[Finding]:
+        step = _step(attempt)
+        return [] if step is None else self.counting.recall(attempt, step)
+
     async def give_back(self, attempt: Attempt) -> None:
         step = _step(attempt)
         if step is not None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.conversion import SLICE
 from functions.domain.guard.counting import AnyCap, Cap, MemberCap, Step
 from functions.domain.guard.decision import Finding, Mode, Rule
 from functions.domain.guard.policy import Policy
@@ -18,8 +19,6 @@ from functions.usecases.guard_ports import Outcome
 from functions.usecases.guards.counting import Counting
 
 HOUR = 3_600
-SLICE = 300
-"""Seconds. The shares of what comes to use are told by these."""
 KEPT = 3 * HOUR
 """Seconds from an hour's beginning: the one after it looks back, and a code lives for some minutes more."""
 
@@ -35,6 +34,10 @@ class Blocks:
     async def look(self, attempt: Attempt) -> Sequence[Finding]:
         step = _step(attempt)
         return [] if step is None else await self.counting.look(attempt, step)
+
+    def recall(self, attempt: Attempt) -> Sequence[Finding]:
+        step = _step(attempt)
+        return [] if step is None else self.counting.recall(attempt, step)
 
     async def give_back(self, attempt: Attempt) -> None:
         step = _step(attempt)

@@ -24,10 +24,13 @@ class Counting:
     """Requests whose number was new in its block."""
 
     async def look(self, attempt: Attempt, step: Step) -> list[Finding]:
+        return self.recall(attempt, step) or step.findings(await self._count(attempt, step), attempt.at)
+
+    def recall(self, attempt: Attempt, step: Step) -> list[Finding]:
+        """What was refused a moment ago is refused again; nothing where it was not."""
         at, counts = self._refused.get(step.item, (0, Counts()))
-        if abs(attempt.at - at) >= REFUSED_FOR or not step.refused_by(counts):
-            counts = await self._count(attempt, step)
-        return step.findings(counts, attempt.at)
+        stands = abs(attempt.at - at) < REFUSED_FOR and step.refused_by(counts)
+        return step.findings(counts, attempt.at) if stands else []
 
     async def give_back(self, attempt: Attempt, step: Step) -> None:
         newcomer = attempt.request in self._newcomers

@@ -34,6 +34,10 @@ class Countries:
         step = _step(attempt)
         return [] if step is None else await self.counting.look(attempt, step)
 
+    def recall(self, attempt: Attempt) -> Sequence[Finding]:
+        step = _step(attempt)
+        return [] if step is None else self.counting.recall(attempt, step)
+
     async def give_back(self, attempt: Attempt) -> None:
         step = _step(attempt)
         if step is not None:
@@ -48,7 +52,8 @@ class Countries:
             for sent in outcome.sent
         )
         for (item, place), sends in places.items():
-            await self.counting.counters.convert(item, fewer={"u": sends}, more={f"c{place}": sends})
+            fewer = {} if cap is None else {"u": sends}
+            await self.counting.counters.convert(item, fewer=fewer, more={f"c{place}": sends})
 
 
 def _step(attempt: Attempt) -> Step | None:
@@ -58,7 +63,8 @@ def _step(attempt: Attempt) -> Step | None:
         return None
     return Step(
         item=_item(attempt.region, hour, _shard(attempt.request, cap)),
-        counters=("u", f"s{slice_of(attempt.at)}"),
+        # One service's home may be far away for another: only what has a cap takes up its room.
+        counters=(*(() if cap is None else ("u",)), f"s{slice_of(attempt.at)}"),
         caps=() if cap is None else (_cap(attempt, cap, (hour + 1) * HOUR),),
         forget_at=hour * HOUR + KEPT,
     )
