@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from functions.domain.errors import NotFound
 from functions.domain.keys import Keyring, mac
@@ -51,6 +51,18 @@ def is_key_id(text: str) -> bool:
 
 def number_key(keys: Keyring, service: str, e164: str) -> str:
     return _base32(mac(keys.index, "number", service, e164)[:_KEY_BYTES])
+
+
+def number_key_before(keys: Keyring, service: str, e164: str) -> str | None:
+    """Where the number's record was before the index key was changed; None where no change is under way."""
+    if keys.index_before is None:
+        return None
+    return number_key(replace(keys, index=keys.index_before), service, e164)
+
+
+def is_key_of(key: str, keys: Keyring, service: str, e164: str) -> bool:
+    """Whether a record is this number's."""
+    return key in {number_key(keys, service, e164), number_key_before(keys, service, e164)}
 
 
 def pseudonym(keys: Keyring, kind: str, text: str) -> str:

@@ -15,13 +15,14 @@ class Keyring:
     """Peppers by key id, and the index key.
 
     A pepper makes and checks codes; each record names its own, so a new one can take over while older codes live on.
-    The index key turns a number into the key of its record. It stays when a pepper is changed: another index key would
-    forget every limit.
+    The index key turns a number into the key of its record. It stays when a pepper is changed. While another one takes
+    its place, a number without a record is looked for under the one before too: else every limit would begin anew.
     """
 
     current: str
     peppers: Mapping[str, bytes]
     index: bytes
+    index_before: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Keyring(current={self.current!r}, peppers={sorted(self.peppers)})"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from functions.domain.claims import awaits_receipt, send_unconfirmed
 from functions.domain.errors import Conflict, InvalidPhoneNumber, Refused
-from functions.domain.identity import number_key, parse_id
+from functions.domain.identity import is_key_of, parse_id
 from functions.domain.phone import parse_phone_number
 from functions.domain.service import Service
 from functions.domain.verification import Record
@@ -42,7 +42,7 @@ class ConfirmDelivery:
         except InvalidPhoneNumber as error:
             return self._end(job, error.code, Disposition.POISON)
         verification_id = parse_id(job.verification)
-        if verification_id.key != number_key(await self.keys.keyring(), job.service, job.to):
+        if not is_key_of(verification_id.key, await self.keys.keyring(), job.service, job.to):
             return self._end(job, "another_number", Disposition.POISON)  # its code is for no other phone
         record = await self.store.get(verification_id.key)
         if record is None or record.verification.id != verification_id:
