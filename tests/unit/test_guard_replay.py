@@ -99,14 +99,19 @@ def test_one_that_stands_for_others_is_counted_as_they_are() -> None:
     assert outcomes([*passed, *flood], Policy(unconverted_1k=40))["denied", "allowed"] == 20
 
 
-def test_a_share_of_a_limit_changes_with_the_limit() -> None:
-    shard = [
-        kept(counted(Rule.UNCONVERTED_COUNTRY, 25, 25)),
-        kept(denied(Rule.UNCONVERTED_COUNTRY, 25), at=MORNING + 1),
-    ]
+def test_a_part_of_a_limit_changes_with_the_limit() -> None:
+    abroad = [kept(denied(Rule.BUDGET_SERVICE, 800))]  # 80 % of a budget
 
-    assert outcomes(shard, Policy(unconverted_country=400))["denied", "allowed"] == 1
-    assert outcomes(shard, Policy(unconverted_country=100))["allowed", "denied"] == 1
+    assert outcomes(abroad, Policy(budget=1125), Policy(budget=1000)) == {("denied", "allowed"): 1}
+    assert outcomes(abroad, Policy(budget=1124), Policy(budget=1000)) == {("denied", "denied"): 1}
+
+
+def test_what_was_counted_in_one_write_did_not_count_what_one_of_them_denied() -> None:
+    passed = Finding(rule=Rule.UNCONVERTED_1K, said=Said.PASS, count=10, limit=20)
+    before = kept(passed, denied(Rule.UNCONVERTED_10K, 50))
+
+    assert outcomes([before], Policy(unconverted_10k=51, unconverted_1k=11)) == {("denied", "allowed"): 1}
+    assert outcomes([before], Policy(unconverted_10k=51, unconverted_1k=10)) == {("denied", "denied"): 1}
 
 
 def test_of_two_limits_of_a_rule_the_one_that_was_met_counts() -> None:

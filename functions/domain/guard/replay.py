@@ -29,9 +29,15 @@ _LIMITS: Mapping[Rule, Mapping[str, int]] = {
     Rule.BUDGET_TOTAL: {},
 }
 """Rules that count, their settings, and how long each counts. The budget of all services is no service's setting."""
+_ONE_WRITE = (
+    frozenset({Rule.IP, Rule.IP_PREFIX}),
+    frozenset({Rule.NUMBERS_1K, Rule.UNCONVERTED_1K, Rule.UNCONVERTED_10K}),
+)
+"""Rules that count together: where one of them denies, none of them counts that start."""
 _MONEY = frozenset({Rule.BUDGET_SERVICE, Rule.BUDGET_TOTAL})
 
 NOT_REPLAYED: Mapping[str, str] = {
+    "ip_day": "only where the day's limit denied, the day's count is written down",
     "home": "which budget and cap a country had is not written down",
     "conversion_floor": "what a block's codes came to is written down, and not what another floor had let through",
     "challenge": "nobody knows who would have solved one",
@@ -109,12 +115,11 @@ class Replay:
         if limit is None:
             return Said.PASS
         more = self._more[self._counter(finding, kept)]
-        # An enforced rule that denied did not count that start; in every other case it is in the count.
-        itself = self._unit(finding.rule, kept) if finding.said is Said.DENY and finding.mode is Mode.ENFORCE else 0
+        itself = 0 if _is_in_its_count(finding, kept.decision) else self._unit(finding.rule, kept)
         return Said.PASS if finding.count + itself + more <= limit else Said.DENY
 
     def _limit(self, finding: Finding, kept: Kept) -> float | None:
-        """In proportion: a country's limit is written down as its share of the whole."""
+        """In proportion: of a budget a country that is not at home has its share only."""
         name = self._setting(finding, kept)
         was: int | None = None if name is None else getattr(self.before[kept.service], name)
         will_be: int | None = None if name is None else getattr(self.after[kept.service], name)
@@ -153,6 +158,14 @@ class Replay:
             Rule.BUDGET_SERVICE: kept.service,
         }
         return finding.rule, counted.get(finding.rule), kept.at // seconds
+
+
+def _is_in_its_count(finding: Finding, decision: Decision) -> bool:
+    """Whether the start is in what the rule says that it counted."""
+    decisive = decision.decided_by
+    if decisive is None:
+        return True
+    return not any({finding.rule, decisive.rule} <= rules for rules in (*_ONE_WRITE, {finding.rule}))
 
 
 def not_replayed(before: Policy, after: Policy) -> dict[str, str]:
