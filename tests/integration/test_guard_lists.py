@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,8 +14,14 @@ from functions.domain.guard.decision import Finding, Mode, Rule, Said
 from functions.domain.guard.lists import Effect, Entry, Kind, Listing, Subject
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import pseudonym
-from functions.domain.phone import PhoneNumber
+from functions.domain.phone import PhoneNumber, parse_phone_number
+from functions.domain.service import Limit, Service
+from functions.stores.guard_budget import DynamoAccounts
+from functions.stores.guard_counters import DynamoCounters
+from functions.usecases.guards.blocks import Blocks
+from functions.usecases.guards.counting import Counting
 from functions.usecases.guards.listed import Listed
+from functions.usecases.guards.spending import Spending
 from functions.usecases.start import StartCommand
 from tests.harness import Harness, fresh_number
 
@@ -113,6 +120,39 @@ async def test_abu_13_a_safe_listed_number_passes_a_blocked_block_up_to_its_own_
         await start(guarded, to)
 
     assert len(guarded.provider.sent_to(to)) == 1
+
+
+async def test_abu_13_with_the_real_counters_and_the_real_budget(harness: Harness, lists: GivenLists) -> None:
+    spending = Spending(accounts=DynamoAccounts(harness.table), price=lambda _: 1, budget=None, journal=harness.journal)
+    blocks = Blocks(Counting(DynamoCounters(harness.table, secrets.token_bytes)))
+    harness.checks = [Listed(lists), blocks, spending]
+    name = f"s{secrets.token_hex(4)}"
+    policy = Policy(unconverted_1k=3, budget=6)
+    harness.services[name] = Service(name=name, guard=policy, cooldown=0, limits=(Limit(2, 600),))
+    block = fresh_number().e164[:-3]
+
+    async def start(last: int) -> None:
+        to = parse_phone_number(f"{block}{last:03d}")
+        await harness.start(StartCommand(to=to, service=name, caller="test"))
+
+    for last in range(3):
+        await start(last)
+    with pytest.raises(BlockedByGuard, match="refuses") as closed:
+        await start(3)
+    tester = parse_phone_number(f"{block}999")
+    lists.listing_now[number(harness, tester)] = Entry(effect=Effect.ALLOW, why="t", who="t", at=harness.clock())
+
+    await start(999)
+    await start(999)
+    with pytest.raises(RateLimited):
+        await start(999)
+    harness.clock.advance(601)
+    await start(999)
+    with pytest.raises(BlockedByGuard) as spent:
+        await start(999)
+
+    assert (closed.value.reason, spent.value.reason) == ("unconverted_1k", "budget_service")
+    assert len(harness.provider.sent_to(tester)) == 3
 
 
 @pytest.mark.parametrize("rule", [Rule.EVERYWHERE, Rule.BUDGET_SERVICE, Rule.BUDGET_TOTAL])
