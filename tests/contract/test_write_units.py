@@ -6,18 +6,31 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv6Address
 from typing import Any
 
 import pytest
 
+from functions.domain import identity
+from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.policy import Policy, unguarded
+from functions.domain.phone import parse_phone_number
+from functions.domain.verification import Sent
 from functions.stores.dynamodb import Table
+from functions.stores.guard_counters import DynamoCounters
 from functions.stores.verifications import DynamoVerificationStore
 from functions.stores.verifications_together import VerificationsTogether
 from functions.usecases.check import CheckCommand
+from functions.usecases.guard_ports import Check, Outcome
+from functions.usecases.guards.addresses import Addresses
+from functions.usecases.guards.blocks import Blocks
+from functions.usecases.guards.counting import Counting
+from functions.usecases.guards.countries import Countries
 from functions.usecases.start import StartCommand
 from infra.local.embedded_aws import Resources
 from tests.contract.test_verification_store import full_record, new_record
-from tests.harness import MORNING, Harness, fresh_number, reveal
+from tests.harness import MORNING, FixedKeys, Harness, fresh_number, reveal
 
 
 @dataclass(slots=True)
@@ -78,3 +91,60 @@ async def test_records_that_travel_together_are_one_write_unit_each(
 
     assert sum(meter.units) == 50.0
     assert len(meter.units) == 2
+
+
+def default_checks(table: Table) -> list[Check]:
+    """All that write in a deployment of one service with no prices."""
+    counters = DynamoCounters(table, secrets.token_bytes)
+    return [Addresses(Counting(counters)), Blocks(Counting(counters)), Countries(Counting(counters))]
+
+
+async def test_with_the_guard_a_start_costs_four_units_and_an_approval_two_more(harness: Harness, meter: Meter) -> None:
+    harness.checks, to = default_checks(harness.table), fresh_number()
+
+    started = await harness.start(
+        StartCommand(to=to, service="default", caller="test", ip=IPv6Address(secrets.token_bytes(16)))
+    )
+    assert meter.units == [1.0] * 4
+
+    code = reveal(harness.provider.code_for(to))
+    assert (await harness.check(CheckCommand(id=started.id, code=code, caller="test"))).valid
+    assert meter.units == [1.0] * 7
+
+
+async def test_without_the_guard_it_costs_one(harness: Harness, meter: Meter) -> None:
+    harness.checks = default_checks(harness.table)
+    harness.change_service(guard=unguarded())
+
+    await harness.start(
+        StartCommand(to=fresh_number(), service="default", caller="test", ip=IPv6Address(secrets.token_bytes(16)))
+    )
+
+    assert meter.units == [1.0]
+
+
+async def test_the_fullest_block_that_the_defaults_let_through_is_one_write_unit(
+    dynamodb: Any, resources: Resources, meter: Meter
+) -> None:
+    blocks = Blocks(Counting(DynamoCounters(Table(dynamodb, resources.table), secrets.token_bytes)))
+    block, begin = secrets.randbelow(100), MORNING
+    pseudonym = partial(identity.pseudonym, FixedKeys().ring)
+
+    for number in range(200):
+        to = parse_phone_number(f"+4916099{block:02d}{number // 20}{number % 20:03d}")
+        at = begin + number * 18
+        attempt = Attempt(to=to, service="default", policy=Policy(), request=f"r{number}", at=at, pseudonym=pseudonym)
+        findings = await blocks.look(attempt)
+        assert not [finding for finding in findings if finding.decides]
+        await blocks.approved(
+            Outcome(
+                service="default",
+                region="DE",
+                block=attempt.block,
+                sent=(Sent(at, f"r{number}"),),
+                at=at,
+                policy=Policy(),
+            )
+        )
+
+    assert set(meter.units) == {1.0}

@@ -145,7 +145,7 @@ class TestAFloodAtABlock:
         through = 0
 
         for place in range(10_000):
-            traffic.harness.clock.now += place % 17 == 0
+            traffic.harness.clock.now += place % 40 == 0
             await traffic.start(number(place), ips[place % 500])
             if place % 50 == 0:
                 through += await traffic.verify(people[place // 50], an_address())
