@@ -125,6 +125,15 @@ async def test_of_what_is_allowed_a_share_is_kept_and_stands_for_the_others(tabl
     assert await kept_of(table, none_of_it.service) == []
 
 
+async def test_a_challenge_that_was_solved_is_allowed_as_any_other_start(table: Table) -> None:
+    solved = Decision(findings=(Finding(rule=Rule.CHALLENGE, said=Said.SOLVED),))
+    unsampled = attempt(policy=Policy(sampled=0.0))
+
+    await DynamoDecisions(table).keep(solved, unsampled)
+
+    assert await kept_of(table, unsampled.service) == []
+
+
 async def test_a_flood_of_denials_is_kept_in_samples_that_stand_for_all(table: Table) -> None:
     first = attempt()
     flood = [replace(first, request=secrets.token_urlsafe(12)) for _ in range(200)]
