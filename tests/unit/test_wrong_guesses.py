@@ -40,10 +40,11 @@ def guess_on(record: Record | None, at: int, service: Service, portion: int) -> 
 
 
 def guesses_of_one_who_never_stops(*, begin: int, seconds: int, service: Service) -> int:
+    """He believes no refusal for longer than ten minutes."""
     record, judged, at = None, 0, begin
     while at < begin + seconds:
-        record, count, at = guess_on(record, at, service, 5)
-        judged += count
+        record, count, allowed_at = guess_on(record, at, service, 5)
+        judged, at = judged + count, min(allowed_at, at + 600)
     return judged
 
 
