@@ -66,8 +66,8 @@ async def opened(aws: Aws, stack: str) -> AsyncIterator[Deployment]:
     """Raises NotDeployed, KeysUnavailable, and AWS's errors."""
     deployed = await find(aws, stack)
     name = deployed.output("KeysSecretName")
+    now = int(time.time())  # noqa: TID251 - the functions go by everybody's time too
     async with aws.client("secretsmanager") as secretsmanager:
-        keys = parse_keyring(await read_secret(secretsmanager, name), name)
+        keys = parse_keyring(await read_secret(secretsmanager, name), name, now=now)
     async with aws.client("dynamodb") as dynamodb:
-        now = int(time.time())  # noqa: TID251 - the functions go by everybody's time too
         yield Deployment(aws=aws, dynamodb=dynamodb, table=deployed.output("TableName"), keys=keys, now=now)

@@ -11,6 +11,7 @@ from functions.domain.guard.decision import Mode, Rule
 from functions.domain.guard.kept import Kept
 from functions.domain.guard.replay import Replay, Replayed, not_replayed
 from functions.service_file import Configuration
+from infra.guard.decisions import PREFIX, decisions_in
 from infra.guard.deployment import Deployment
 from infra.guard.status import Section
 
@@ -42,9 +43,8 @@ def write(file: Path, decisions: Iterable[Kept]) -> None:
 
 async def kept_since(deployment: Deployment, seconds: int) -> list[Kept]:
     """By time. Raises AWS's errors."""
-    decisions = [kept.from_text(item["facts"]["S"]) for item in await deployment.scan("d#")]
-    recent = (each for each in decisions if each.at >= deployment.now - seconds)
-    return sorted(recent, key=lambda each: each.at)
+    decisions = decisions_in(await deployment.scan(PREFIX))
+    return [each for each in decisions if each.at >= deployment.now - seconds]
 
 
 def replay(decisions: Sequence[Kept], before: Configuration, after: Configuration) -> list[Replayed]:

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from functions.domain.guard import kept
 from functions.domain.guard.budget import ALL_SERVICES
 from functions.domain.guard.decision import Finding, Mode, Said
 from functions.domain.guard.kept import Kept
@@ -15,6 +14,7 @@ from functions.guard_file import MILLION
 from functions.service_file import Configuration
 from functions.stores.dynamodb import Item
 from functions.stores.guard_lists import KEY, to_listing
+from infra.guard.decisions import PREFIX, decisions_in
 from infra.guard.deployment import Deployment
 from infra.guard.lists import CHANGES, as_time, changes_in, shown
 
@@ -42,7 +42,7 @@ class _Seen:
     breakers: list[Item] = field(default_factory=list)
     money: list[Item] = field(default_factory=list)
     countries: list[Item] = field(default_factory=list)
-    decisions: list[Kept] = field(default_factory=list)
+    decisions: list[Item] = field(default_factory=list)
 
 
 async def status(
@@ -50,9 +50,10 @@ async def status(
 ) -> list[Section]:
     """Of the last `seconds`, and of one service or all. Raises AWS's errors."""
     day = deployment.now // _DAY
-    seen = _sorted(await deployment.scan(KEY, CHANGES, "k#", f"m#{day}#", "n#", "d#"))
+    seen = _sorted(await deployment.scan(KEY, CHANGES, "k#", f"m#{day}#", "n#", PREFIX))
     since = deployment.now - seconds
-    decisions = [each for each in seen.decisions if each.at >= since and service in (None, each.service)]
+    all_kept = decisions_in(seen.decisions)
+    decisions = [each for each in all_kept if each.at >= since and service in (None, each.service)]
     return [
         _lists(to_listing(seen.lists), deployment.now),
         Section(
@@ -61,7 +62,7 @@ async def status(
             [[told] for told in changes_in(seen.changes)[:_CHANGES_SHOWN]],
             "nobody changed them within 400 days",
         ),
-        _closed(seen.breakers, _blocks(seen.decisions, deployment), deployment.now),
+        _closed(seen.breakers, _blocks(all_kept, deployment), deployment.now),
         _budgets(seen.money, configuration, service),
         _denials(decisions),
         _conversion(seen.countries, since),
@@ -70,14 +71,19 @@ async def status(
 
 def _sorted(items: Iterable[Item]) -> _Seen:
     seen = _Seen()
+    by_letter = {
+        "l": seen.changes,
+        "k": seen.breakers,
+        "m": seen.money,
+        "n": seen.countries,
+        "d": seen.decisions,
+    }
     for item in items:
         pk: str = item["pk"]["S"]
         if pk == KEY:
             seen.lists = item
-        elif pk.startswith("d#"):
-            seen.decisions.append(kept.from_text(item["facts"]["S"]))
         else:
-            {"l": seen.changes, "k": seen.breakers, "m": seen.money, "n": seen.countries}[pk[0]].append(item)
+            by_letter[pk[0]].append(item)
     return seen
 
 

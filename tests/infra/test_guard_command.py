@@ -26,8 +26,11 @@ from functions.stores.dynamodb import Table
 from functions.stores.guard_decisions import DynamoDecisions
 from functions.stores.guard_lists import KEY, DynamoLists, attribute, from_entry
 from functions.stores.secrets_manager import parse_keyring
+from infra.aws import Aws
 from infra.command import main
 from infra.environments import ROOT
+from infra.guard.deployment import opened
+from infra.guard.forget import forget
 from infra.local.embedded_aws import REGION, EmbeddedAws, Resources, aws_client, aws_environment, create_resources
 from tests.harness import fresh_number
 
@@ -71,7 +74,7 @@ class Stack:
 
     @property
     def pseudonym(self) -> Any:
-        return partial(pseudonym, parse_keyring(self.keys, "keys"))
+        return partial(pseudonym, parse_keyring(self.keys, "keys", now=0))
 
     async def guard(self, *arguments: str, **environment: str) -> Told:
         process = await asyncio.create_subprocess_exec(
@@ -206,6 +209,22 @@ async def test_neither_the_table_nor_what_is_told_holds_a_whole_number(stack: St
         assert f"…{to.e164[-2:]}" in text or text == told.said
 
 
+async def test_a_number_that_is_to_be_forgotten_is_in_no_list_no_change_and_no_decision(stack: Stack) -> None:
+    to, other = fresh_number(), fresh_number()
+    for each in (to, other):
+        await stack.change("block", each.e164, "--why", "it asked us to")
+        await stack.decide(denied(each), to=each)
+    aws = Aws(REGION, partial(aws_client, endpoint=stack.resources.endpoint))
+
+    async with opened(aws, stack.name) as deployment:
+        assert await forget(deployment, to) == 3
+        assert await forget(deployment, to) == 0
+        left = repr(await deployment.scan(""))
+
+    assert stack.pseudonym("number", to.e164) not in left
+    assert left.count(stack.pseudonym("number", other.e164)) == 3
+
+
 async def test_lists_are_full_at_their_most(stack: Stack) -> None:
     await stack.fill(500)
 
@@ -248,6 +267,15 @@ async def test_the_status_shows_budgets_denials_breakers_and_conversion(stack: S
     assert found["conversion by country"] == [
         {"country": "DE", "sent": "20", "came to use": "12", "share": "60%"},
     ]
+
+
+async def test_what_another_version_kept_is_left_out_and_told(stack: Stack) -> None:
+    await stack.table.count("d#1#other", "SET #facts = :facts", values={":facts": {"S": '{"version": 2}'}})
+
+    told = await stack.guard("status", "--stack-name", stack.name)
+
+    assert told.code == 0
+    assert told.said == "salvo: 1 kept decisions are of another version of Salvo, and left out\n"
 
 
 async def test_the_status_of_one_service_leaves_the_others_out(stack: Stack) -> None:
