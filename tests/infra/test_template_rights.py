@@ -20,6 +20,15 @@ CALLERS = "Storage.Outputs.CallersSecretArn"
 QUEUE = "Messaging.Outputs.QueueArn"
 DEAD_LETTERS = "Messaging.Outputs.DeadLetterQueueArn"
 VERIFICATIONS, ANSWERS, CIRCUITS, RATES, TIMES = "v#*", "a#*", "c#*", "r#*", "t#*"
+ADDRESSES, SOLUTIONS = "i#*", "h#*"
+BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS = "b#*", "n#*", "k#*", "g#*", "l#*"
+NUMBERS, MONEY, DECISIONS = "e#*", "m#*", "d#*"
+GUARD = {
+    *(Right("dynamodb:GetItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS)),
+    *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES)),
+    *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (NUMBERS, MONEY, DECISIONS)),
+    Right("dynamodb:PutItem", TABLE, CLOSED),
+}
 
 RIGHTS = {
     "ApiFunction": {
@@ -33,6 +42,9 @@ RIGHTS = {
         Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, RATES),
         Right("dynamodb:GetItem", TABLE, TIMES),
+        *GUARD,
+        Right("dynamodb:UpdateItem", TABLE, ADDRESSES),
+        Right("dynamodb:PutItem", TABLE, SOLUTIONS),
         Right("secretsmanager:GetSecretValue", KEYS),
         Right("secretsmanager:GetSecretValue", CALLERS),
         Right("secretsmanager:GetSecretValue", PROVIDERS),
@@ -48,6 +60,7 @@ RIGHTS = {
         Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, RATES),
         Right("dynamodb:GetItem", TABLE, TIMES),
+        *GUARD,
         Right("secretsmanager:GetSecretValue", KEYS),
         Right("secretsmanager:GetSecretValue", PROVIDERS),
         Right("sqs:ReceiveMessage", QUEUE),
@@ -130,6 +143,7 @@ def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
     assert {right.only for right in granted if right.action.startswith("dynamodb:")} == {
         *(VERIFICATIONS, ANSWERS),
         *(CIRCUITS, RATES, TIMES),
+        *(ADDRESSES, SOLUTIONS, BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS, NUMBERS, MONEY, DECISIONS),
     }
 
 
