@@ -1,6 +1,7 @@
 """Counters with caps: a condition and a count in one write, so that no number of starts at once beats a cap.
 
     i#<network>#<day>              of addresses: p<hour> the network's, h<line><hour> and d<line> a line's
+    i#<line>#<minute>              checks: guesses
     b#<block of ten thousand>#<hour>
         u, u<tenth>                sent, and not yet come to use
         v<tenth>                   come to use

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from functions.domain.caller import Services
+from functions.domain.caller import Services, covers
 from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code
 from functions.domain.delivery import Delivery
-from functions.domain.errors import NotFound, VerificationError
+from functions.domain.errors import NotFound, RateLimited, VerificationError
+from functions.domain.guard.attempt import Address
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import REQUEST_BYTES, parse_id, request_digest, request_from
 from functions.domain.sensitive import Sensitive
@@ -37,6 +38,8 @@ class CheckCommand:
     caller: str
     binding: Sensitive | None = None
     """The one of the start; without it, or with another, the code is a wrong one."""
+    ip: Address | None = None
+    """The end user's."""
     services: Services = None
     idempotency_key: str | None = None
     """Lets a caller whose answer got lost ask again: the same guess is then answered, not counted, once more."""
@@ -50,7 +53,9 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckVerification:
-    """Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, IdempotencyMismatch, StoreUnavailable."""
+    """Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, RateLimited, IdempotencyMismatch,
+    StoreUnavailable.
+    """
 
     services: Mapping[str, Service]
     store: VerificationStore
@@ -63,6 +68,7 @@ class CheckVerification:
 
     async def __call__(self, command: CheckCommand) -> Checked:
         guess = await self._guess(command)
+        await self._admit(guess, command.ip)
         counted = await self.store.count_guess(guess)
         try:
             verdict = judge(counted.record, guess, counted=counted.counted)
@@ -78,6 +84,18 @@ class CheckVerification:
                 await self.guard.approved(_outcome(verdict.record, service.guard, guess.at))
             await self._give_feedback(verdict.record.verification.delivery)
         return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
+
+    async def _admit(self, guess: Guess, ip: Address | None) -> None:
+        """Only who names an address pays for it, with a read: whose limit it is stands in the record."""
+        record = None if ip is None else await self.store.get(guess.id.key)
+        if ip is None or record is None or not covers(guess.services, record.service):
+            return
+        service = self.services.get(record.service, Service())
+        try:
+            await self.guard.admit_guess(ip, service, await self.keys.keyring(), guess.at)
+        except RateLimited as refusal:
+            self.journal("check", verification=str(guess.id), outcome=refusal.code)
+            raise
 
     async def _give_feedback(self, delivery: Delivery) -> None:
         """By way of the queue: nobody who signs in waits for a gateway to take note."""

@@ -8,14 +8,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from functions.domain.errors import BlockedByGuard, ChallengeRequired, CountryBlocked, NumberTypeBlocked, RateLimited
-from functions.domain.guard.attempt import Attempt
+from functions.domain.errors import (
+    BlockedByGuard,
+    ChallengeRequired,
+    CountryBlocked,
+    NumberTypeBlocked,
+    RateLimited,
+    VerificationError,
+)
+from functions.domain.guard.attempt import Address, Attempt
 from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import pseudonym
 from functions.domain.keys import Keyring
 from functions.domain.service import Service
-from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, GuessCheck, Outcome
+from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, GuessCheck, GuessLimit, Outcome
 from functions.usecases.hook_ports import Challenges
 from functions.usecases.ports import Journal
 from functions.usecases.reserve import Wish
@@ -37,7 +44,7 @@ class Guard:
 
     @asynccontextmanager
     async def admit(self, attempt: Attempt) -> AsyncIterator[Admission]:
-        """Around whatever sends the code. What was counted is given back where that raises, or says that it sent none.
+        """Around whatever sends the code. What was counted is given back where that refuses, or says that it sent none.
 
         Raises CountryBlocked, NumberTypeBlocked, BlockedByGuard, ChallengeRequired, RateLimited, StoreUnavailable,
         KeysUnavailable, HookUnavailable.
@@ -49,8 +56,12 @@ class Guard:
         admission = Admission()
         try:
             yield admission
-        except BaseException as error:
+        except VerificationError as error:
             await self._end(decision.and_then(_of_the_number(error)), attempt, counted)
+            raise
+        except BaseException:
+            # Nobody knows what a provider has in hand of it. Then it counts: no budget pays for more than it has.
+            await self._end(decision, attempt, ())
             raise
         await self._end(decision, attempt, () if admission.sent else counted)
 
@@ -58,6 +69,17 @@ class Guard:
         """A code came to use."""
         learning = [check for check in self.checks if isinstance(check, ConversionCheck)]
         await asyncio.gather(*(check.approved(outcome) for check in learning))
+
+    async def admit_guess(self, ip: Address, service: Service, keys: Keyring, at: int) -> None:
+        """Before a guess is counted: whoever tries many codes from one address uses up no more attempts of others.
+
+        Raises RateLimited, StoreUnavailable.
+        """
+        for check in self.checks:
+            if isinstance(check, GuessLimit):
+                wait = await check.wait(ip, service.guard, partial(pseudonym, keys), at)
+                if wait is not None:
+                    raise RateLimited("too many codes were tried", retry_after=wait)
 
     async def guessed(self, service: Service, *, right: bool, at: int) -> None:
         """A guess was counted."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.attempt import Address, Attempt, Pseudonym
 from functions.domain.guard.budget import Account
 from functions.domain.guard.conversion import Breaker, Place, Slice
 from functions.domain.guard.counting import Counts, Step
@@ -62,6 +62,17 @@ class GuessCheck(Check, Protocol):
 
     async def guessed(self, service: str, policy: Policy, *, right: bool, at: int) -> None:
         """Never raises for the store's sake: the guess was judged."""
+
+
+@runtime_checkable
+class GuessLimit(Check, Protocol):
+    """One that holds back who tries many codes."""
+
+    async def wait(self, ip: Address, policy: Policy, pseudonym: Pseudonym, at: int) -> int | None:
+        """Counts a guess from the end user's address: None where it may be made, else after how many seconds it may.
+
+        Raises StoreUnavailable.
+        """
 
 
 class Decisions(Protocol):

@@ -1,18 +1,20 @@
-"""How many starts come from an end user's address, and from its network. Whoever names no address is not asked."""
+"""How many starts and guesses come from an end user's address, and from its network. Who names none is not asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from functions.domain.guard.attempt import Attempt
+from functions.domain.guard.attempt import Address, Attempt, Pseudonym
 from functions.domain.guard.counting import Cap, Step
 from functions.domain.guard.decision import Finding, Mode, Rule
 from functions.domain.guard.network import source_of
+from functions.domain.guard.policy import Policy
 from functions.domain.verification import DAY
 from functions.usecases.guards.counting import Counting
 
 HOUR = 3_600
+MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,21 @@ class Addresses:
         step = _step(attempt)
         if step is not None:
             await self.counting.give_back(attempt, step)
+
+    async def wait(self, ip: Address, policy: Policy, pseudonym: Pseudonym, at: int) -> int | None:
+        """By the minute of the clock: so many at its end and so many in the next are the most at once."""
+        most, minute = policy.checks_minute, at // MINUTE
+        if most is None or policy.mode(Rule.IP) is not Mode.ENFORCE:
+            return None
+        source, ends = source_of(ip), (minute + 1) * MINUTE
+        step = Step(
+            item=f"i#{pseudonym('line', f'{source.network} {source.line}')}#{minute}",
+            counters=("checks",),
+            caps=(Cap(rule=Rule.IP, mode=Mode.ENFORCE, counter="checks", most=most, ends=ends),),
+            forget_at=ends + MINUTE,
+        )
+        tally = await self.counting.counters.count(step)
+        return None if tally.counted else ends - at
 
 
 def _step(attempt: Attempt) -> Step | None:
