@@ -65,6 +65,7 @@ class Api:
             CheckCommand(
                 id=request.path_params["id"],
                 code=_code(body.code),
+                ip=None if body.ip is None else parse_address(body.ip),
                 caller=request.state.caller,
                 idempotency_key=_idempotency_key(request),
             )

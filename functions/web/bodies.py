@@ -45,6 +45,8 @@ class ChallengeBody(msgspec.Struct, forbid_unknown_fields=True):
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
     code: Any
     """Any: a code that is no text is a malformed code, not a malformed request."""
+    ip: str | None = None
+    """The end user's address."""
 
 
 async def read(request: Request, kind: type[Body], *, largest: int = LARGEST) -> Body:
