@@ -15,6 +15,7 @@ MOST_IN_FLIGHT = 1000
 """A sandbox has 1,024 file descriptors, and the clients of AWS need some of them."""
 
 _ENVIRONMENT = os.environ  # noqa: TID251 - the one place that reads it
+KEYS = "keys"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -54,6 +55,8 @@ class ApiSettings:
     common: Common
     sending: Sending
     callers_secret: str
+    authorizer: str
+    """Who tells callers apart: `keys`, our own, or API Gateway's authorizer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,10 @@ def api_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> ApiSettings:
     """Raises SettingsError."""
     reader = _Reader(environment)
     settings = ApiSettings(
-        common=_common(reader), sending=_sending(reader), callers_secret=reader.text("CALLERS_SECRET")
+        common=_common(reader),
+        sending=_sending(reader),
+        callers_secret=reader.text("CALLERS_SECRET"),
+        authorizer=reader.choice("AUTHORIZER", (KEYS, "iam", "jwt"), KEYS),
     )
     reader.finish()
     return settings

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from functions.domain.caller import Caller
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Decision
@@ -46,7 +47,7 @@ from functions.usecases.send_batch import SendBatch
 from functions.usecases.start import StartVerification
 from functions.usecases.submit import Submit
 from functions.web.app import Api, create_app
-from functions.web.authentication import Callers, digest_key
+from functions.web.authentication import BearerKeys, Callers, digest_key
 from functions.web.boundary import Boundary
 
 MORNING = 1_800_000_000
@@ -249,8 +250,8 @@ def easy_altcha(keys: Keys) -> Altcha:
 
 @dataclass(slots=True)
 class OneCaller:
-    async def name_of(self, key_digest: str) -> str | None:
-        return "tester" if key_digest == digest_key(API_KEY) else None
+    async def caller_of(self, key_digest: str) -> Caller | None:
+        return Caller(name="tester") if key_digest == digest_key(API_KEY) else None
 
 
 class Harness:
@@ -415,7 +416,7 @@ class Harness:
             look_up=self.look_up,
             cancel=self.cancel,
             make_challenge=self.make_challenge,
-            callers=self.callers,
+            authenticate=BearerKeys(self.callers),
             name_caller=self.named.append,
         )
         return create_app(api, self.journal)

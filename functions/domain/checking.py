@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from functions.domain.caller import Services, covers
 from functions.domain.code import same_digest
 from functions.domain.errors import (
     AlreadyApproved,
@@ -26,6 +27,8 @@ class Guess:
     mac: str
     request: str
     at: int
+    services: Services = None
+    """The caller's: of another one's verification nothing is told, and nothing counted."""
 
 
 def cancel(record: Record, now: int) -> Record | None:
@@ -50,7 +53,7 @@ def judge(record: Record | None, guess: Guess, *, counted: bool) -> Verdict:
 
     Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, or IdempotencyMismatch.
     """
-    if record is None or record.verification.id != guess.id:
+    if record is None or record.verification.id != guess.id or not covers(guess.services, record.service):
         raise NotFound("there is no such verification")
     live = record.verification
     if counted:

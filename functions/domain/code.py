@@ -37,9 +37,10 @@ def derive_code(pepper: bytes, verification_id: str, generation: int, length: in
         counter += 1
 
 
-def digest_code(pepper: bytes, verification_id: str, code: Sensitive) -> str:
+def digest_code(pepper: bytes, verification_id: str, code: Sensitive, binding: Sensitive | None = None) -> str:
     """What is stored and compared: 128 bits in hex. The id holds the record's key, and so binds service and number."""
-    return mac(pepper, "check", verification_id, code.reveal())[:_DIGEST_BYTES].hex()
+    bound_to = () if binding is None else (binding.reveal(),)
+    return mac(pepper, "check", verification_id, code.reveal(), *bound_to)[:_DIGEST_BYTES].hex()
 
 
 def same_digest(one: str | None, other: str) -> bool:

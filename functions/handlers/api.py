@@ -8,13 +8,15 @@ from typing import Any
 from mangum import Mangum
 
 from functions.aws import Clients
+from functions.handlers.authorizer import GatewayAuthorizer
 from functions.handlers.providers import Readiness
 from functions.handlers.sending import build_sending
 from functions.hooks.altcha import Altcha
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
-from functions.settings import ApiSettings, api_settings
+from functions.settings import KEYS, ApiSettings, api_settings
 from functions.stores.answers import DynamoAnswerStore
-from functions.stores.secrets_manager import CachedSecret, SecretCallers
+from functions.stores.callers import SecretCallers
+from functions.stores.secrets_manager import CachedSecret
 from functions.telemetry import configure, journal, name_caller, observed
 from functions.usecases.check import CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
@@ -22,6 +24,7 @@ from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.once import Once
 from functions.usecases.start import StartVerification
 from functions.web.app import Api, create_app
+from functions.web.authentication import Authenticate, BearerKeys
 from functions.web.boundary import Boundary
 
 CALLERS_FRESH_FOR = 60
@@ -62,12 +65,17 @@ async def build(
         make_challenge=MakeChallenge(
             services=services, maker=Altcha(parts.keys, secrets.token_bytes), clock=wall_clock
         ),
-        callers=SecretCallers(
-            CachedSecret(parts.secrets_client, settings.callers_secret, wall_clock, fresh_for=CALLERS_FRESH_FOR)
-        ),
+        authenticate=_authenticate(settings, parts.secrets_client),
         name_caller=name_caller,
     )
     return create_app(api, journal), parts.ready
+
+
+def _authenticate(settings: ApiSettings, secrets_client: Any) -> Authenticate:
+    if settings.authorizer != KEYS:
+        return GatewayAuthorizer()
+    secret = CachedSecret(secrets_client, settings.callers_secret, wall_clock, fresh_for=CALLERS_FRESH_FOR)
+    return BearerKeys(SecretCallers(secret))
 
 
 settings = api_settings()

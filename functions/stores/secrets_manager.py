@@ -138,20 +138,6 @@ def parse_keyring(value: Mapping[str, Any], name: str) -> Keyring:
     )
 
 
-@dataclass(slots=True)
-class SecretCallers:
-    """Who may call: `{"<SHA-256 of the key, in hex>": {"name": "checkout"}}`."""
-
-    secret: CachedSecret
-
-    async def name_of(self, key_digest: str) -> str | None:
-        caller = (await self.secret.value()).get(key_digest)
-        if not isinstance(caller, dict) or not isinstance(caller.get("name"), str):
-            return None
-        name: str = caller["name"]
-        return name
-
-
 async def text_in(secret: CachedSecret, name: str) -> Sensitive:
     """One text of the secret. Raises KeysUnavailable where it is missing or empty."""
     text = (await secret.value()).get(name)

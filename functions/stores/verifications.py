@@ -69,8 +69,12 @@ class DynamoVerificationStore:
             ":no": {"BOOL": False},
         }
         try:
-            item = await self.table.update(record_pk(guess.id.key), _COUNT, only_if=_COUNTABLE, values=values)
+            item = await self.table.update(record_pk(guess.id.key), _COUNT, only_if=only_if, values=values)
         except ConditionFailed as refusal:
+        only_if = _COUNTABLE
+        if guess.services is not None:
+            own = {f":service_{place}": {"S": name} for place, name in enumerate(sorted(guess.services))}
+            only_if, values = f"{_COUNTABLE} AND #service IN ({', '.join(own)})", {**values, **own}
             return Counted(None if refusal.item is None else from_item(refusal.item), counted=False)
         return Counted(from_item(item), counted=True)
 

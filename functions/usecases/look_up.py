@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.caller import Services, covers
 from functions.domain.checking import cancel
 from functions.domain.errors import NotFound
 from functions.domain.identity import parse_id
@@ -23,8 +24,8 @@ class LookUpVerification:
     store: VerificationStore
     clock: Clock
 
-    async def __call__(self, verification_id: str) -> VerificationView:
-        record = await find(self.store, verification_id)
+    async def __call__(self, verification_id: str, services: Services = None) -> VerificationView:
+        record = await find(self.store, verification_id, services)
         return view(record, self.services.get(record.service, Service()), now=self.clock())
 
 
@@ -37,7 +38,7 @@ class CancelVerification:
     clock: Clock
     journal: Journal
 
-    async def __call__(self, verification_id: str) -> VerificationView:
+    async def __call__(self, verification_id: str, services: Services = None) -> VerificationView:
         now = self.clock()
         wanted = parse_id(verification_id)
 
@@ -46,15 +47,15 @@ class CancelVerification:
                 raise NotFound("there is no such verification")
             return cancel(record, now)
 
-        record = await advance(self.store, await find(self.store, verification_id), step, now=now)
+        record = await advance(self.store, await find(self.store, verification_id, services), step, now=now)
         self.journal("canceled", verification=verification_id)
         return view(record, self.services.get(record.service, Service()), now=now)
 
 
-async def find(store: VerificationStore, verification_id: str) -> Record:
-    """Raises NotFound, also where the number has a newer verification."""
+async def find(store: VerificationStore, verification_id: str, services: Services) -> Record:
+    """Raises NotFound, also where the number has a newer verification, or it is of a service that is not the caller's."""
     wanted = parse_id(verification_id)
     record = await store.get(wanted.key)
-    if record is None or record.verification.id != wanted:
+    if record is None or record.verification.id != wanted or not covers(services, record.service):
         raise NotFound("there is no such verification")
     return record

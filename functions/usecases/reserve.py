@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from functions.domain.code import derive_code, digest_code
+from functions.domain.binding import mark_of
 from functions.domain.errors import Conflict, CountryBlocked
 from functions.domain.guard.attempt import Address
 from functions.domain.identity import NONCE_BYTES, VerificationId, block_of, nonce_from, number_key
@@ -30,6 +31,7 @@ class Wish:
     code: Sensitive | None = None
     """The caller's own."""
     locale: str | None = None
+    binding: Sensitive | None = None
     domain: str | None = None
     app_hash: str | None = None
     queued: bool = False
@@ -99,7 +101,8 @@ class Reserve:
 
     async def _step(self, record: Record | None, start: Start, wish: Wish, now: int) -> tuple[Record, Sensitive]:
         if record is not None and resends(record, now):
-            code, stored = await self._code(record.verification.id, wish, _next_generation(record.verification, wish))
+            generation = await self._next_generation(record.verification, wish)
+            code, stored = await self._code(record.verification.id, wish, generation)
             return resend(record, start, stored, wish.service, now), code
         code, stored = await self._code(start.new_id, wish, 1)
         if record is None:
@@ -109,8 +112,17 @@ class Reserve:
     async def _code(self, verification_id: VerificationId, wish: Wish, generation: int) -> tuple[Sensitive, Code]:
         pepper = await pepper_of(self.keys, verification_id)
         code = wish.code or derive_code(pepper, str(verification_id), generation, wish.service.code_length)
-        digest = digest_code(pepper, str(verification_id), code)
-        return code, Code(digest=digest, own=wish.code is not None, generation=generation)
+        stored = Code(
+            digest=digest_code(pepper, str(verification_id), code, wish.binding),
+            own=wish.code is not None,
+            generation=generation,
+            binding=mark_of(pepper, str(verification_id), wish.binding),
+        )
+        return code, stored
+
+    async def _next_generation(self, live: Verification, wish: Wish) -> int:
+        pepper = await pepper_of(self.keys, live.id)
+        return _next_generation(live, wish, bound_anew=mark_of(pepper, str(live.id), wish.binding) != live.binding)
 
 
 async def pepper_of(keys: Keys, verification_id: VerificationId) -> bytes:
@@ -129,9 +141,12 @@ async def code_again(keys: Keys, live: Verification, service: Service) -> Sensit
     return derive_code(pepper, str(live.id), live.generation, service.code_length)
 
 
-def _next_generation(live: Verification, wish: Wish) -> int:
+def _next_generation(live: Verification, wish: Wish, *, bound_anew: bool) -> int:
+    """Raises Conflict. No code goes out for two bindings: the SMS that shows one amount must not confirm another."""
     if wish.code is not None:
         return live.generation
     if live.own_code:
         raise Conflict("this verification was started with a code of the caller's own: send it along again")
-    return live.generation + (wish.service.on_resend is OnResend.NEW)
+    return live.generation + (bound_anew or wish.service.on_resend is OnResend.NEW)
+        if bound_anew:
+            raise Conflict("the code that was sent is tied to another binding: cancel this verification first")

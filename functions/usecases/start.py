@@ -31,6 +31,8 @@ class StartCommand:
     """The request's content, for telling a repeat from another request under the same key."""
     respond_async: bool = False
     code: Sensitive | None = None
+    binding: Sensitive | None = None
+    """What the code is to be good for, and for nothing else."""
     locale: str | None = None
     domain: str | None = None
     app_hash: str | None = None
@@ -81,6 +83,7 @@ class StartVerification:
             service=service,
             request=request,
             code=command.code,
+            binding=command.binding,
             locale=command.locale,
             domain=command.domain,
             app_hash=command.app_hash,

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from functions.domain.binding import parse_binding
+from functions.domain.caller import Caller, Scope
 from functions.domain.code import parse_code
 from functions.domain.errors import InvalidCode, InvalidRequest
 from functions.domain.guard.attempt import parse_address
@@ -24,10 +26,10 @@ from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.ports import Journal
 from functions.usecases.start import StartCommand, StartVerification
 from functions.usecases.views import VerificationView
-from functions.web.authentication import Callers, authenticate
+from functions.web.authentication import Authenticate
 from functions.web.bodies import ChallengeBody, CheckBody, StartBody, read
 from functions.web.boundary import Boundary, json_response
-from functions.web.problems import CHALLENGES
+from functions.web.problems import CHALLENGES, Forbidden
 
 HEALTH = "/v1/health"
 _LONGEST_KEY = 255
@@ -40,17 +42,20 @@ class Api:
     look_up: LookUpVerification
     cancel: CancelVerification
     make_challenge: MakeChallenge
-    callers: Callers
+    authenticate: Authenticate
     name_caller: Callable[[str], None] = field(repr=False)
     """Told who calls, before anything is done for them: it is for the log."""
 
     async def admit(self, request: Request) -> None:
         if request.scope["path"] != HEALTH:  # request.url would also parse what the client wrote around the path
-            request.state.caller = await authenticate(request.headers, self.callers)
-            self.name_caller(request.state.caller)
+            request.state.caller = await self.authenticate(request)
+            self.name_caller(request.state.caller.name)
 
     async def start_verification(self, request: Request) -> Response:
+        caller = _caller(request, Scope.START)
         body = await read(request, StartBody)
+        if not caller.is_for(body.service):
+            raise Forbidden("this key is not for this service")
         respond_async = _prefers_async(request)
         verification = await self.start(_start_command(request, body, respond_async=respond_async))
         return json_response(
@@ -60,26 +65,34 @@ class Api:
         )
 
     async def check_verification(self, request: Request) -> Response:
+        caller = _caller(request, Scope.CHECK)
         body = await read(request, CheckBody)
         checked = await self.check(
             CheckCommand(
                 id=request.path_params["id"],
                 code=_code(body.code),
                 ip=None if body.ip is None else parse_address(body.ip),
-                caller=request.state.caller,
+                binding=None if body.binding is None else parse_binding(body.binding),
+                caller=caller.name,
+                services=caller.services,
                 idempotency_key=_idempotency_key(request),
             )
         )
         return json_response({**_shown(checked.verification), "valid": checked.valid})
 
     async def get_verification(self, request: Request) -> Response:
-        return json_response(_shown(await self.look_up(request.path_params["id"])))
+        caller = _caller(request, Scope.READ)
+        return json_response(_shown(await self.look_up(request.path_params["id"], caller.services)))
 
     async def cancel_verification(self, request: Request) -> Response:
-        return json_response(_shown(await self.cancel(request.path_params["id"])))
+        caller = _caller(request, Scope.START)
+        return json_response(_shown(await self.cancel(request.path_params["id"], caller.services)))
 
     async def create_challenge(self, request: Request) -> Response:
+        caller = _caller(request, Scope.START)
         body = await read(request, ChallengeBody)
+        if not caller.is_for(body.service):
+            raise Forbidden("this key is not for this service")
         return json_response(await self.make_challenge(parse_phone_number(body.to), body.service))
 
 
@@ -99,15 +112,24 @@ async def _health(_: Request) -> Response:
     return json_response({"status": "ok"})
 
 
+def _caller(request: Request, scope: Scope) -> Caller:
+    """Raises Forbidden."""
+    caller: Caller = request.state.caller
+    if not caller.may(scope):
+        raise Forbidden(f"this key has no scope {scope}")
+    return caller
+
+
 def _start_command(request: Request, body: StartBody, *, respond_async: bool) -> StartCommand:
     return StartCommand(
         to=parse_phone_number(body.to),
         service=body.service,
-        caller=request.state.caller,
+        caller=request.state.caller.name,
         idempotency_key=_idempotency_key(request),
         fingerprint=msgspec.json.encode([body, respond_async], order="deterministic").decode(),
         respond_async=respond_async,
         code=None if body.code is None else _code(body.code),
+        binding=None if body.binding is None else parse_binding(body.binding),
         locale=body.locale and parse_locale(body.locale),
         domain=body.domain and parse_domain(body.domain),
         app_hash=body.app_hash and parse_app_hash(body.app_hash),

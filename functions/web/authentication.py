@@ -7,30 +7,41 @@ digest tells an attacker's clock nothing of the key.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Protocol
 
-from starlette.datastructures import Headers
+from starlette.requests import Request
 
+from functions.domain.caller import Caller
 from functions.web.problems import Unauthorized
 
 _SCHEME = "bearer "
 
 
+class Authenticate(Protocol):
+    async def __call__(self, request: Request) -> Caller:
+        """Who sent it, told before its body is read. Raises Unauthorized and KeysUnavailable."""
+
+
 class Callers(Protocol):
-    async def name_of(self, key_digest: str) -> str | None:
-        """The caller whose key has this SHA-256 (hex), None where there is none. Raises KeysUnavailable."""
+    async def caller_of(self, key_digest: str) -> Caller | None:
+        """Whose key has this SHA-256 (hex), None where there is none. Raises KeysUnavailable."""
 
 
 def digest_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-async def authenticate(headers: Headers, callers: Callers) -> str:
-    """The caller's name. Raises Unauthorized, the same for a missing and a wrong key."""
-    header = headers.get("authorization", "")
-    if not header[: len(_SCHEME)].lower() == _SCHEME:
-        raise Unauthorized("this call needs Authorization: Bearer <key>")
-    name = await callers.name_of(digest_key(header[len(_SCHEME) :].strip()))
-    if name is None:
-        raise Unauthorized("this call needs Authorization: Bearer <key>")
-    return name
+@dataclass(frozen=True, slots=True)
+class BearerKeys:
+    callers: Callers
+
+    async def __call__(self, request: Request) -> Caller:
+        """A missing and a wrong key are told the same."""
+        header = request.headers.get("authorization", "")
+        if not header[: len(_SCHEME)].lower() == _SCHEME:
+            raise Unauthorized("this call needs Authorization: Bearer <key>")
+        caller = await self.callers.caller_of(digest_key(header[len(_SCHEME) :].strip()))
+        if caller is None:
+            raise Unauthorized("this call needs Authorization: Bearer <key>")
+        return caller

@@ -28,6 +28,7 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
     service: _Service = "default"
     locale: str | None = None
     code: Any = None
+    binding: str | None = None
     ip: str | None = None
     """The end user's address."""
     trusted: bool = False
@@ -47,6 +48,7 @@ class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
     """Any: a code that is no text is a malformed code, not a malformed request."""
     ip: str | None = None
     """The end user's address."""
+    binding: str | None = None
 
 
 async def read(request: Request, kind: type[Body], *, largest: int = LARGEST) -> Body:

@@ -20,6 +20,10 @@ class Unauthorized(errors.Refused):
     code = "unauthorized"
 
 
+class Forbidden(errors.Refused):
+    code = "forbidden"
+
+
 class BodyTooLarge(errors.Refused):
     code = "body_too_large"
 
@@ -66,6 +70,7 @@ STATUS: Mapping[type[errors.VerificationError], int] = {
     errors.DeliveryRejected: 502,
     errors.DeliveryUnavailable: 503,
     Unauthorized: 401,
+    Forbidden: 403,
     BodyTooLarge: 413,
     NoSuchRoute: 404,
     MethodNotAllowed: 405,

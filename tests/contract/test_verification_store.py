@@ -51,6 +51,7 @@ def full_record() -> Record:
         record.verification,
         id=replace(record.verification.id, kid="k2345678"),
         sends=10,
+        binding="b" * 16,
         created_at=ODD,
         expires_at=ODD,
         attempts=4,

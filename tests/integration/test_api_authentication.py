@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from functions.domain.caller import Caller
 from functions.stores.dynamodb import Table
 from functions.usecases.ports import KeysUnavailable
 from functions.web.authentication import digest_key
@@ -164,7 +165,7 @@ async def test_a_query_that_is_no_text_does_not_get_in_the_way(closed: Harness) 
 
 @dataclass(frozen=True, slots=True)
 class KeysAreAway:
-    async def name_of(self, key_digest: str) -> str | None:
+    async def caller_of(self, key_digest: str) -> Caller | None:
         raise KeysUnavailable("secret callers: ResourceNotFoundException")
 
 
@@ -181,7 +182,7 @@ async def test_while_the_keys_cannot_be_read_nobody_is_let_in(closed: Harness) -
 class Digests:
     asked: list[str] = field(default_factory=list)
 
-    async def name_of(self, key_digest: str) -> str | None:
+    async def caller_of(self, key_digest: str) -> Caller | None:
         self.asked.append(key_digest)
         await asyncio.sleep(0)
         return None

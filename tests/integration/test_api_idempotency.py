@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from functions.domain.caller import Caller
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.identity import request_digest
 from functions.domain.phone import PhoneNumber
@@ -377,8 +378,9 @@ async def test_a_request_that_died_before_the_queue_had_its_job_is_taken_over_an
 
 @dataclass(frozen=True, slots=True)
 class TwoCallers:
-    async def name_of(self, key_digest: str) -> str | None:
-        return {digest_key(API_KEY): "tester", digest_key("other-key"): "other"}.get(key_digest)
+    async def caller_of(self, key_digest: str) -> Caller | None:
+        names = {digest_key(API_KEY): "tester", digest_key("other-key"): "other"}
+        return Caller(name=names[key_digest])
 
 
 async def test_callers_do_not_share_their_keys(harness: Harness) -> None:

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from functions.domain.keys import Keyring, derive
 from functions.stores.secrets_manager import (
     CachedSecret,
-    SecretCallers,
     SecretKeys,
     parse_keyring,
     text_in,
 )
 from functions.usecases.ports import KeysUnavailable
-from tests.harness import ManualClock
+from tests.harness import MORNING, ManualClock
 
 NAME = "salvo/keys"
 ONE, TWO = "1" * 22 + "A" * 21, "2" * 22 + "B" * 21
@@ -59,13 +58,13 @@ class BinarySecret(FakeSecretsManager):
 class Keys:
     """A keyring over a fake, and the clock that both look at."""
 
-    def __init__(self, **secret: str) -> None:
+    def __init__(self, **secret: str | int) -> None:
         self.client = FakeSecretsManager(json.dumps(secret or KEYS))
         self.clock = ManualClock()
         self.cached = CachedSecret(self.client, NAME, self.clock)
         self.keys = SecretKeys(self.cached)
 
-    def store(self, **secret: str) -> None:
+    def store(self, **secret: str | int) -> None:
         self.client.text = json.dumps(secret)
 
     async def asked_by(self, wanted: int) -> int:
@@ -434,32 +433,6 @@ def test_any_object_is_a_keyring_or_unavailable(secret: dict[str, Any]) -> None:
 
 
 # The other secrets
-
-
-async def test_a_caller_is_known_by_the_digest_of_its_key() -> None:
-    client = FakeSecretsManager(json.dumps({"d1": {"name": "checkout"}, "d2": {"name": "shop"}}))
-    callers = SecretCallers(CachedSecret(client, NAME, ManualClock()))
-
-    assert [await callers.name_of(digest) for digest in ("d1", "d2", "d3", "")] == ["checkout", "shop", None, None]
-
-
-@pytest.mark.parametrize("entry", [None, "checkout", 1, [], ["name"], {}, {"name": None}, {"name": 1}])
-async def test_a_caller_without_a_name_is_none(entry: Any) -> None:
-    client = FakeSecretsManager(json.dumps({"d1": entry}))
-
-    assert await SecretCallers(CachedSecret(client, NAME, ManualClock())).name_of("d1") is None
-
-
-async def test_a_key_that_was_taken_away_is_refused_once_the_secret_is_read_again() -> None:
-    client, clock = FakeSecretsManager('{"d1": {"name": "checkout"}}'), ManualClock()
-    callers = SecretCallers(CachedSecret(client, NAME, clock, fresh_for=60))
-    await callers.name_of("d1")
-    client.text = "{}"
-
-    clock.advance(59)
-    assert await callers.name_of("d1") == "checkout"
-    clock.advance(1)
-    assert await callers.name_of("d1") is None
 
 
 async def test_a_text_of_a_secret_is_not_shown_by_accident() -> None:
