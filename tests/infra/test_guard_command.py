@@ -8,7 +8,6 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,7 @@ from infra.command import main
 from infra.environments import ROOT
 from infra.guard.deployment import opened
 from infra.guard.forget import forget
-from infra.local.embedded_aws import REGION, EmbeddedAws, Resources, aws_client, aws_environment, create_resources
+from infra.local.embedded_aws import REGION, EmbeddedAws, Resources, aws_client, aws_environment
 from tests.harness import fresh_number
 
 _NUMBERS = itertools.count()
@@ -125,25 +124,33 @@ class Stack:
         )
 
 
+_TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    },
+}
+
+
 @pytest.fixture
-async def stack(aws: EmbeddedAws, tmp_path: Path) -> AsyncIterator[Stack]:
+async def stack(aws: EmbeddedAws, resources: Resources, dynamodb: Any, tmp_path: Path) -> Stack:
     name = f"guard-{next(_NUMBERS)}"
-    made = await create_resources(aws.endpoint, visibility_timeout=2, prefix=name)
-    template = {
-        "Resources": {"Logs": {"Type": "AWS::Logs::LogGroup"}},
-        "Outputs": {"TableName": {"Value": made.table}, "KeysSecretName": {"Value": made.keys_secret}},
-    }
+    outputs = {"TableName": {"Value": {"Ref": "Table"}}, "KeysSecretName": {"Value": resources.keys_secret}}
     async with (
         aws_client("cloudformation", aws.endpoint) as cloudformation,
         aws_client("secretsmanager", aws.endpoint) as secretsmanager,
-        aws_client("dynamodb", aws.endpoint) as dynamodb,
     ):
-        await cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+        await cloudformation.create_stack(
+            StackName=name, TemplateBody=json.dumps({"Resources": {"Table": _TABLE}, "Outputs": outputs})
+        )
         await cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
-        keys = json.loads((await secretsmanager.get_secret_value(SecretId=made.keys_secret))["SecretString"])
-        services = tmp_path / "services.toml"
-        services.write_text(SERVICES)
-        yield Stack(name, made, Table(dynamodb, made.table), services, keys)
+        (table,) = (await cloudformation.describe_stack_resources(StackName=name))["StackResources"]
+        keys = json.loads((await secretsmanager.get_secret_value(SecretId=resources.keys_secret))["SecretString"])
+    services = tmp_path / "services.toml"
+    services.write_text(SERVICES)
+    return Stack(name, resources, Table(dynamodb, table["PhysicalResourceId"]), services, keys)
 
 
 def block_of(to: PhoneNumber) -> Subject:
