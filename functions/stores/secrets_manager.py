@@ -25,6 +25,9 @@ ASK_AGAIN_AFTER = 30
 
 _SHORTEST_ENTRY = 43
 """Characters: 256 bits in base64."""
+_BEFORE, _FROM = "index_before", "index_from"
+_ROLES = ("pepper", "index", _BEFORE)
+"""They name entries."""
 
 
 @dataclass(slots=True)
@@ -93,11 +96,14 @@ class SecretKeys:
 
     `pepper` names the entry that new codes use, `index` the one that numbers are keyed with; each entry is at least 43
     random characters. To rotate the pepper, add an entry and name it; older codes check with the one they were made by.
+    To rotate the index key, name the old one in `index_before`, and in `index_from` the second from which on the new
+    one holds: a function may be minutes late with what the secret says, and all must change at once.
     """
 
     secret: CachedSecret
     _asked_at: int = 0
     _made_from: Mapping[str, Any] | None = field(default=None, repr=False)
+    _changed: bool = False
     _keyring: Keyring | None = None
 
     async def keyring(self) -> Keyring:
@@ -114,28 +120,52 @@ class SecretKeys:
         return keys.peppers.get(kid)
 
     def _ring(self, value: Mapping[str, Any]) -> Keyring:
-        if self._keyring is None or value is not self._made_from:
-            self._keyring, self._made_from = parse_keyring(value, self.secret.secret_id), value
+        now = self.secret.clock()
+        changed = _index_has_changed(value, now)
+        if self._keyring is None or value is not self._made_from or changed is not self._changed:
+            self._keyring = parse_keyring(value, self.secret.secret_id, now=now)
+            self._made_from, self._changed = value, changed
         return self._keyring
 
 
-def parse_keyring(value: Mapping[str, Any], name: str) -> Keyring:
+def parse_keyring(value: Mapping[str, Any], name: str, *, now: int) -> Keyring:
     """Raises KeysUnavailable with what is wrong, and nothing of the secret's content."""
-    entries = {kid: text for kid, text in value.items() if kid not in {"pepper", "index"}}
+    entries = {kid: text for kid, text in value.items() if kid not in {*_ROLES, _FROM}}
+    _refuse_entries(entries, name)
+    _refuse_roles(value, entries, name)
+    keys = {kid: derive(text, "index") for kid, text in entries.items()}
+    index, before = keys[value["index"]], keys.get(value.get(_BEFORE, ""))
+    if before is not None and not _index_has_changed(value, now):
+        index, before = before, None
+    return Keyring(
+        current=value["pepper"],
+        peppers={kid: derive(text, "pepper") for kid, text in entries.items()},
+        index=index,
+        index_before=before,
+    )
+
+
+def _refuse_entries(entries: Mapping[str, Any], name: str) -> None:
     if not all(map(is_key_id, entries)):
         # Not told which: a name that is none may be a key in the wrong place.
         raise KeysUnavailable(f"secret {name}: each of its entries is named by 1 to 8 of a-z and 0-9")
     weak = sorted(kid for kid, text in entries.items() if not isinstance(text, str) or len(text) < _SHORTEST_ENTRY)
     if weak:
         raise KeysUnavailable(f"secret {name}: {', '.join(weak)} must be at least {_SHORTEST_ENTRY} random characters")
-    for role in ("pepper", "index"):
-        if not isinstance(value.get(role), str) or value[role] not in entries:
+
+
+def _refuse_roles(value: Mapping[str, Any], entries: Mapping[str, Any], name: str) -> None:
+    for role in _ROLES:
+        needed = role in value or role != _BEFORE
+        if needed and (not isinstance(value.get(role), str) or value[role] not in entries):
             raise KeysUnavailable(f"secret {name}: {role} must name one of its entries")
-    return Keyring(
-        current=value["pepper"],
-        peppers={kid: derive(text, "pepper") for kid, text in entries.items()},
-        index=derive(entries[value["index"]], "index"),
-    )
+    if _FROM in value and (type(value[_FROM]) is not int or _BEFORE not in value):
+        raise KeysUnavailable(f"secret {name}: {_FROM} must be seconds since 1970, beside {_BEFORE}")
+
+
+def _index_has_changed(value: Mapping[str, Any], now: int) -> bool:
+    since = value.get(_FROM, 0)
+    return not isinstance(since, int) or since <= now
 
 
 async def text_in(secret: CachedSecret, name: str) -> Sensitive:

@@ -5,6 +5,7 @@ DynamoDB deletes expired items days late: the conditions look at the clock thems
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from functions.domain.checking import Guess
@@ -12,6 +13,8 @@ from functions.domain.verification import Record
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.stores.record_item import from_item, record_pk, to_item
 from functions.usecases.ports import Counted, Entropy, StoreUnavailable
+
+_log = logging.getLogger(__name__)
 
 _WRITE_NAME_BYTES = 9
 
@@ -68,15 +71,32 @@ class DynamoVerificationStore:
             ":one": {"N": "1"},
             ":no": {"BOOL": False},
         }
-        try:
-            item = await self.table.update(record_pk(guess.id.key), _COUNT, only_if=only_if, values=values)
-        except ConditionFailed as refusal:
         only_if = _COUNTABLE
         if guess.services is not None:
             own = {f":service_{place}": {"S": name} for place, name in enumerate(sorted(guess.services))}
             only_if, values = f"{_COUNTABLE} AND #service IN ({', '.join(own)})", {**values, **own}
+        try:
+            item = await self.table.update(record_pk(guess.id.key), _COUNT, only_if=only_if, values=values)
+        except ConditionFailed as refusal:
             return Counted(None if refusal.item is None else from_item(refusal.item), counted=False)
-        return Counted(from_item(item), counted=True)
+        return Counted(await self._kept(item), counted=True)
+
+    async def _kept(self, item: Item) -> Record:
+        """The counted record, kept as long as it asks for: a wrong guess makes that longer, the right one shorter.
+
+        Counting is blind, so this is a second write, of a verification's first wrong guess and of a right one after
+        it. Where another write came between, that one sees to it. A lost one is no reason to hide the verdict.
+        """
+        record = from_item(item)
+        if int(item["ttl"]["N"]) != record.forget_at:
+            values: Item = {":ttl": {"N": str(record.forget_at)}, ":rev": item["rev"]}
+            try:
+                await self.table.update(item["pk"]["S"], "SET #ttl = :ttl", only_if="#rev = :rev", values=values)
+            except ConditionFailed:
+                pass
+            except StoreUnavailable as error:
+                _log.warning("how long wrong guesses are remembered is not written down: %s", error)
+        return record
 
 
 def _in_the_way(found: Item | None, written: Item) -> Record | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
-from functions.domain.code import derive_code, digest_code
 from functions.domain.binding import mark_of
+from functions.domain.code import derive_code, digest_code
 from functions.domain.errors import Conflict, CountryBlocked
 from functions.domain.guard.attempt import Address
-from functions.domain.identity import NONCE_BYTES, VerificationId, block_of, nonce_from, number_key
+from functions.domain.identity import NONCE_BYTES, VerificationId, block_of, nonce_from, number_key, number_key_before
 from functions.domain.message import locales_of
 from functions.domain.phone import PhoneNumber
 from functions.domain.routing import Via, choose
@@ -30,8 +31,8 @@ class Wish:
     """Digest of the request: the same one is carried out once."""
     code: Sensitive | None = None
     """The caller's own."""
-    locale: str | None = None
     binding: Sensitive | None = None
+    locale: str | None = None
     domain: str | None = None
     app_hash: str | None = None
     queued: bool = False
@@ -75,7 +76,9 @@ class Reserve:
         """Tries the number as a new one first: most are, and then this is the only write."""
         start = await self._start(wish)
         now = self.clock()
-        record: Record | None = None
+        record = await self._under_another_key(start, wish, now)
+        if record is not None and record.has_request(wish.request, now):
+            return Reservation(record, None)
         for _ in range(TRIES):
             following, code = await self._step(record, start, wish, now)
             record = await self.store.put(following, now=now)
@@ -96,8 +99,20 @@ class Reserve:
             block=block_of(keys, wish.to.e164),
             provider=wish.plan[0].provider,
             queued=wish.queued,
+            trusted=wish.trusted,
             metadata=wish.metadata,
         )
+
+    async def _under_another_key(self, start: Start, wish: Wish, now: int) -> Record | None:
+        """While the index key changes: the number's record under the new key, else the one under the key before.
+
+        A live verification is resent there. The history of one that is over goes on under the new key (`renew`).
+        """
+        before = number_key_before(await self.keys.keyring(), wish.service.name, wish.to.e164)
+        if before is None:
+            return None
+        found = await asyncio.gather(self.store.get(start.new_id.key), self.store.get(before))
+        return next((record for record in found if record is not None and now < record.forget_at), None)
 
     async def _step(self, record: Record | None, start: Start, wish: Wish, now: int) -> tuple[Record, Sensitive]:
         if record is not None and resends(record, now):
@@ -144,9 +159,9 @@ async def code_again(keys: Keys, live: Verification, service: Service) -> Sensit
 def _next_generation(live: Verification, wish: Wish, *, bound_anew: bool) -> int:
     """Raises Conflict. No code goes out for two bindings: the SMS that shows one amount must not confirm another."""
     if wish.code is not None:
+        if bound_anew:
+            raise Conflict("the code that was sent is tied to another binding: cancel this verification first")
         return live.generation
     if live.own_code:
         raise Conflict("this verification was started with a code of the caller's own: send it along again")
     return live.generation + (bound_anew or wish.service.on_resend is OnResend.NEW)
-        if bound_anew:
-            raise Conflict("the code that was sent is tied to another binding: cancel this verification first")

@@ -17,10 +17,13 @@ async def check_keyring(subject: Subject) -> list[Finding]:
     name = subject.stack.output("KeysSecretName")
     async with subject.aws.client("secretsmanager") as client:
         try:
-            ring = parse_keyring(await read_secret(client, name), name)
+            ring = parse_keyring(await read_secret(client, name), name, now=int(subject.now()))
         except KeysUnavailable as error:
             return [fail("keys", str(error), "no code can be made or checked: put its last good version back")]
-    return [ok("keys", f"{len(ring.peppers)} of them, {ring.current} makes new codes")]
+    reads = (
+        "" if ring.index_before is None else "; numbers are looked for under index_before too, for reads more a start"
+    )
+    return [ok("keys", f"{len(ring.peppers)} of them, {ring.current} makes new codes{reads}")]
 
 
 async def check_callers(subject: Subject) -> list[Finding]:

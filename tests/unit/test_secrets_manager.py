@@ -27,6 +27,7 @@ ONE, TWO = "1" * 22 + "A" * 21, "2" * 22 + "B" * 21
 """43 characters each, as a random entry has."""
 KEYS = {"pepper": "k1", "index": "k1", "k1": ONE}
 ROTATED = {"pepper": "k2", "index": "k1", "k1": ONE, "k2": TWO}
+REINDEXED = {"pepper": "k2", "index": "k2", "index_before": "k1", "k1": ONE, "k2": TWO}
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": f"with {ONE}"}}, "GetSecretValue")
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "GetSecretValue")
@@ -277,14 +278,41 @@ async def test_a_pepper_that_was_taken_away_is_gone_within_five_minutes() -> Non
 
 
 def test_another_pepper_leaves_the_index_key_alone() -> None:
-    assert parse_keyring(ROTATED, NAME).index == parse_keyring(KEYS, NAME).index == derive(ONE, "index")
+    assert (
+        parse_keyring(ROTATED, NAME, now=MORNING).index
+        == parse_keyring(KEYS, NAME, now=MORNING).index
+        == derive(ONE, "index")
+    )
 
 
 def test_a_keyring_has_a_pepper_of_every_entry_and_one_index_key() -> None:
-    ring = parse_keyring(ROTATED, NAME)
+    ring = parse_keyring(ROTATED, NAME, now=MORNING)
 
     assert ring == Keyring("k2", {"k1": derive(ONE, "pepper"), "k2": derive(TWO, "pepper")}, derive(ONE, "index"))
+    assert ring.index_before is None
     assert len({*ring.peppers.values(), ring.index}) == 3
+
+
+def test_while_the_index_key_changes_the_one_before_is_known() -> None:
+    ring = parse_keyring(REINDEXED, NAME, now=MORNING)
+
+    assert (ring.index, ring.index_before) == (derive(TWO, "index"), derive(ONE, "index"))
+
+
+async def test_the_index_key_changes_for_all_in_the_same_second_however_late_they_read_of_it() -> None:
+    early, late = Keys(**ROTATED), Keys(**ROTATED)
+    for world in (early, late):
+        await world.keys.keyring()
+        world.store(**REINDEXED, index_from=MORNING + 600)
+    early.clock.advance(300)
+    late.clock.advance(599)
+
+    assert (await early.keys.keyring()).index == (await late.keys.keyring()).index == derive(ONE, "index")
+    assert (await early.keys.keyring()).index_before is None
+
+    early.clock.advance(300)
+    late.clock.advance(1)
+    assert await early.keys.keyring() == await late.keys.keyring() == parse_keyring(REINDEXED, NAME, now=MORNING)
 
 
 # Outages
@@ -401,6 +429,12 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     "a list for an entry": ({**KEYS, "k2": [ONE] * 43}, "k2 must be at least 43"),
     "null for an entry": ({**KEYS, "k2": None}, "k2 must be at least 43"),
     "two short entries": ({**KEYS, "k3": "x", "k2": "y"}, "k2, k3 must be at least 43"),
+    "an index before that is not there": ({**KEYS, "index_before": "k0"}, "index_before must name"),
+    "null for an index before": ({**KEYS, "index_before": None}, "index_before must name"),
+    "a time without an index before": ({**KEYS, "index_from": 1}, "index_from must be seconds since 1970"),
+    "a text for a time": ({**REINDEXED, "index_from": "1"}, "index_from must be seconds since 1970"),
+    "true for a time": ({**REINDEXED, "index_from": True}, "index_from must be seconds since 1970"),
+    "null for a time": ({**REINDEXED, "index_from": None}, "index_from must be seconds since 1970"),
     "a misnamed entry": ({**KEYS, "K-2": TWO}, "1 to 8 of a-z and 0-9"),
     "name and entry exchanged": ({"pepper": "k1", "index": "k1", ONE: "k1"}, "1 to 8 of a-z and 0-9"),
 }
@@ -409,7 +443,7 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("secret", "problem"), MALFORMED.values(), ids=MALFORMED.keys())
 def test_a_malformed_keyring_is_named_and_its_content_is_not_shown(secret: dict[str, Any], problem: str) -> None:
     with pytest.raises(KeysUnavailable, match=problem) as caught:
-        parse_keyring(secret, NAME)
+        parse_keyring(secret, NAME, now=MORNING)
 
     shown = f"{caught.value!r}"
     assert NAME in shown
@@ -418,18 +452,19 @@ def test_a_malformed_keyring_is_named_and_its_content_is_not_shown(secret: dict[
 
 @given(
     secret=st.dictionaries(
-        st.sampled_from(["pepper", "index", "k1", "k2", "K1", ""]) | st.text(max_size=9),
-        st.sampled_from(["k1", "k2", ONE, TWO, None, 1, True, [], ["k1"], {}, {"k1": "k1"}]) | st.text(),
+        st.sampled_from(["pepper", "index", "index_before", "index_from", "k1", "k2", "K1", ""]) | st.text(max_size=9),
+        st.sampled_from(["k1", "k2", ONE, TWO, None, 1, 2**31, True, [], ["k1"], {}, {"k1": "k1"}]) | st.text(),
         max_size=5,
     )
 )
 def test_any_object_is_a_keyring_or_unavailable(secret: dict[str, Any]) -> None:
     try:
-        ring = parse_keyring(secret, NAME)
+        ring = parse_keyring(secret, NAME, now=MORNING)
     except KeysUnavailable:
         return
     assert ring.peppers[ring.current] == derive(secret[secret["pepper"]], "pepper")
-    assert ring.index == derive(secret[secret["index"]], "index")
+    changing = secret.get("index_from", 0) > MORNING
+    assert ring.index == derive(secret[secret["index_before" if changing else "index"]], "index")
 
 
 # The other secrets
