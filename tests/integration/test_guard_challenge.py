@@ -313,6 +313,16 @@ class TestAVerifierOfSomebodyElses:
             {"secret": "shared secret", "response": verifying[0].good, "remoteip": "192.0.2.7"}
         ]
 
+    async def test_is_asked_of_tokens_as_long_as_hcaptchas(
+        self, asking: Harness, verifying: tuple[Verifying, str]
+    ) -> None:
+        verifying[0].good = fresh_number().e164[1:].ljust(5000, "x")
+
+        start = {"to": fresh_number().e164, "challenge": verifying[0].good}
+        response = await call(asking.app, "POST", "/v1/verifications", start)
+
+        assert response.status == 201
+
     async def test_refuses_what_was_not_solved(self, asking: Harness) -> None:
         assert not await start(asking, fresh_number(), Sensitive("another"))
 
