@@ -42,6 +42,11 @@ class Delivered:
     def status(self) -> DeliveryStatus:
         return _STATUS[self.result.outcome]
 
+    @property
+    def may_be_out(self) -> bool:
+        """Of one that was handed over twice, the first provider never told."""
+        return self.result.outcome in {Outcome.ACCEPTED, Outcome.UNKNOWN} or self.record.verification.delivery.tries > 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliver:

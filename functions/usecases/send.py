@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functions.domain.claims import outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.delivery import Delivery, DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
-from functions.domain.identity import number_key, parse_id, request_digest
+from functions.domain.identity import is_key_of, parse_id, request_digest
 from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.domain.routing import Via, beginning_with
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import OnUnknown, Service
 from functions.domain.verification import Record, State
 from functions.usecases.advance import advance
-from functions.usecases.deliver import Deliver
+from functions.usecases.deliver import Deliver, Delivered
 from functions.usecases.disposition import Disposition
 from functions.usecases.guard import Guard, attempt_of
 from functions.usecases.ports import Clock, Journal, Keys, SendJob, VerificationStore
@@ -88,15 +88,16 @@ class SendQueued:
         async with self.guard.admit(attempt_of(wish, await self.keys.keyring(), self.clock())) as admission:
             reservation = await self.reserve(wish)
             if reservation.code is None:
-                admission.sent = False  # this message was here before, and counted
+                # This message was here before, and counted. If it goes out once more, it counts once more.
+                admission.sent = _goes_once_more(reservation.record, wish, self.clock())
                 return await self._repeat(job, reservation.record, wish)
-            disposition = await self._deliver(reservation.record, reservation.code, wish)
-            admission.sent = disposition is Disposition.DONE
-            return disposition
+            delivered = await self.deliver(reservation.record, reservation.code, wish)
+            admission.sent = delivered.may_be_out
+            return _disposition(delivered, wish)
 
     async def _send_stored(self, job: SendJob, wish: Wish) -> Disposition:
         verification_id = parse_id(job.verification or "")
-        if verification_id.key != number_key(await self.keys.keyring(), wish.service.name, wish.to.e164):
+        if not is_key_of(verification_id.key, await self.keys.keyring(), wish.service.name, wish.to.e164):
             return self._leave(Disposition.POISON, job, "another_number")  # its code is for no other phone
         record = await self.store.get(verification_id.key)
         if record is None or record.verification.id != verification_id:
@@ -114,9 +115,9 @@ class SendQueued:
 
     async def _repeat(self, job: SendJob, record: Record, wish: Wish) -> Disposition:
         delivery, now = record.verification.delivery, self.clock()
-        if delivery.request != wish.request or not outcome_is_unknown(delivery, now):
+        if not _is_unknown(record, wish, now):
             return self._leave(Disposition.DONE, job, "duplicate")
-        if _may_go_once_more(record, wish.service, now):
+        if _goes_once_more(record, wish, now):
             code = await code_again(self.keys, record.verification, wish.service)
             first = _first_of_the_others(delivery, wish.plan)
             claimed = await advance(
@@ -128,11 +129,7 @@ class SendQueued:
         return self._leave(Disposition.DONE, job, "unknown")
 
     async def _deliver(self, record: Record, code: Sensitive, wish: Wish) -> Disposition:
-        delivered = await self.deliver(record, code, wish)
-        outcome, tries = delivered.result.outcome, delivered.record.verification.delivery.tries
-        unknown_again = outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE
-        # After an unknown outcome there is one more try, whatever comes of it: a third might be a third SMS.
-        return Disposition.AGAIN if tries == 1 and (outcome.may_try_again or unknown_again) else Disposition.DONE
+        return _disposition(await self.deliver(record, code, wish), wish)
 
     async def _expire(self, job: SendJob, wish: Wish) -> Disposition:
         """A code that comes late is worse than none: the person has asked again, or left."""
@@ -146,9 +143,22 @@ class SendQueued:
         return disposition
 
 
-def _may_go_once_more(record: Record, service: Service, now: int) -> bool:
+def _disposition(delivered: Delivered, wish: Wish) -> Disposition:
+    outcome, tries = delivered.result.outcome, delivered.record.verification.delivery.tries
+    unknown_again = outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE
+    # After an unknown outcome there is one more try, whatever comes of it: a third might be a third SMS.
+    return Disposition.AGAIN if tries == 1 and (outcome.may_try_again or unknown_again) else Disposition.DONE
+
+
+def _is_unknown(record: Record, wish: Wish, now: int) -> bool:
+    delivery = record.verification.delivery
+    return delivery.request == wish.request and outcome_is_unknown(delivery, now)
+
+
+def _goes_once_more(record: Record, wish: Wish, now: int) -> bool:
     live = record.verification
-    return service.on_unknown is OnUnknown.ONCE and live.delivery.tries == 1 and live.state(now) is State.PENDING
+    may = wish.service.on_unknown is OnUnknown.ONCE and live.delivery.tries == 1 and live.state(now) is State.PENDING
+    return may and _is_unknown(record, wish, now)
 
 
 def _first_of_the_others(delivery: Delivery, plan: Sequence[Via]) -> str:
