@@ -31,6 +31,7 @@ COMMANDS = {
     "credentials": Command("infra.credentials", "try a provider's keys, and put them into its secret"),
     "logs": Command("infra.logs", "follow a stack's logs"),
     "doctor": Command("infra.doctor", "check a deployed stack from outside"),
+    "erase": Command("infra.erase", "delete what is stored of a phone number"),
     "guard": Command("infra.guard.command", "see and change what the guard against abuse does"),
     "cost": Command("infra.cost", "what a million verifications cost on AWS, for your numbers"),
 }

@@ -10,6 +10,8 @@ from functions.usecases.ports import Entropy, StoredAnswer, StoreUnavailable
 LIFETIME = 86_400
 """Seconds that an idempotency key is remembered: what payment and messaging APIs keep theirs for."""
 
+PREFIX = "a#"
+
 _WRITE_NAME_BYTES = 9
 
 _FREE = (
@@ -65,7 +67,7 @@ class DynamoAnswerStore:
 
 
 def _pk(key: str) -> str:
-    return f"a#{key}"
+    return f"{PREFIX}{key}"
 
 
 def _stored(item: Item) -> StoredAnswer:

@@ -16,6 +16,11 @@ _WRITE_NAME_BYTES = 9
 _NOT_WRITTEN = "(attribute_not_exists(#write) OR #write <> :write)"
 
 
+def number_pk(number: str) -> str:
+    """`number` is a pseudonym."""
+    return f"e#{number}"
+
+
 @dataclass(frozen=True, slots=True)
 class DynamoCodesToNumbers:
     table: Table
@@ -40,7 +45,7 @@ class DynamoCodesToNumbers:
         change = f"SET #write = :write, #ttl = :ttl ADD #d{day} :by REMOVE #d{day - 1}"
         try:
             item = await self.table.update(
-                f"e#{number}", change, only_if=f"{_NOT_WRITTEN}{bound}", values=values | more
+                number_pk(number), change, only_if=f"{_NOT_WRITTEN}{bound}", values=values | more
             )
         except ConditionFailed as refusal:
             if refusal.item is None or refusal.item["write"]["S"] != write:
