@@ -8,6 +8,7 @@ from typing import Any
 
 from functions.hooks.altcha import Altcha
 from functions.hooks.risk import HttpRiskHook
+from functions.hooks.secret import CHALLENGE_SECRET, RISK_SECRET
 from functions.hooks.verifier import HttpVerifier
 from functions.providers.transport import Sessions
 from functions.runtime import wall_clock
@@ -19,8 +20,6 @@ from functions.telemetry import journal
 from functions.usecases.guards.challenge import SolvedOnce
 from functions.usecases.ports import Keys
 
-CHALLENGE_SECRET, RISK_SECRET = "challenge", "risk"
-"""Behind the beginning that providers' secrets have."""
 _FAILURE_STANDS = 30
 """Seconds that a secret which is not there is not asked for again: each start would."""
 

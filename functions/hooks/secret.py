@@ -1,4 +1,7 @@
-"""A hook's secret: one text for each service, and under `*` one for all others."""
+"""A hook's secret: one text for each service, and under `*` one for all others.
+
+It is a provider's secret by its name, so that the functions may read it as they may those.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from typing import Any
 from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import KeysUnavailable
 
+CHALLENGE_SECRET, RISK_SECRET = "challenge", "risk"
+"""Behind the beginning that providers' secrets have."""
 ANY_SERVICE = "*"
 
 

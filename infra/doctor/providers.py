@@ -14,10 +14,10 @@ from functions.providers.credentials import Secret, read_secret
 from functions.service_file import Configuration
 from functions.usecases.ports import KeysUnavailable
 from infra.aws import AWS_ERRORS, Aws, explain
-from infra.doctor import aws_senders, dry_runs, yunpian
+from infra.doctor import aws_senders, dry_runs, hooks, yunpian
 from infra.doctor.finding import Finding, Level, fail, ok, warn
 from infra.doctor.subject import Subject
-from infra.provider_secrets import WITH_SECRET, kind_of, revealed, secret_name, stored
+from infra.provider_secrets import WITH_SECRET, kind_of, prefix, revealed, secret_name, stored
 from infra.stored_secret import read_if_there
 
 _OF_AWS: Mapping[str, Callable[[Aws], Awaitable[Finding]]] = {
@@ -40,6 +40,7 @@ async def check_spare_secrets(subject: Subject) -> list[Finding]:
     """Secrets that no route has a use for: kept for a bad night, or forgotten."""
     stack = subject.stack.name
     used = {secret_name(stack, name) for name in subject.configuration.named if name in WITH_SECRET}
+    used |= {f"{prefix(stack)}{kind}" for kind, services in hooks.wanted_by(subject.configuration).items() if services}
     spare = sorted(await stored(subject.aws, stack) - used)
     advice = "keep them for the day that one is needed, or delete them: docs/operations.md"
     return [Finding("spare secrets", Level.OK, f"no route names {', '.join(spare)}", advice)] if spare else []
