@@ -323,6 +323,16 @@ class TestAVerifierOfSomebodyElses:
 
         assert response.status == 201
 
+    async def test_is_asked_once_however_many_rules_want_a_challenge(
+        self, asking: Harness, verifying: tuple[Verifying, str]
+    ) -> None:
+        verifying[0].good = f"token {fresh_number().e164}"
+        asking.checks = [Says(SPRAYING), AlwaysChallenge()]
+
+        assert await start(asking, fresh_number(), Sensitive(verifying[0].good))
+
+        assert len(verifying[0].asked) == 1
+
     async def test_refuses_what_was_not_solved(self, asking: Harness) -> None:
         assert not await start(asking, fresh_number(), Sensitive("another"))
 
