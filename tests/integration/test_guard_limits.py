@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.domain.errors import BlockedByGuard, RateLimited, Refused
+from functions.domain.errors import BlockedByGuard, NotFound, RateLimited, Refused
 from functions.domain.guard.attempt import Address
 from functions.domain.guard.decision import Mode, Rule, Said
 from functions.domain.guard.policy import Policy, unguarded
@@ -454,6 +454,18 @@ class TestGuessesFromOneAddress:
         answer = await self.check(alone, verification[:-1] + ("a" if verification[-1] != "a" else "b"), body)
 
         assert_problem(answer, 404, "not_found")
+
+    async def test_at_another_services_verification_are_answered_as_if_there_were_none(self, alone: Traffic) -> None:
+        guarded(alone, checks_minute=1)
+        verification, ip = await alone.start(strangers(1)[0]), an_address()
+        assert verification is not None
+
+        for _ in range(2):
+            command = CheckCommand(
+                id=verification, code=reveal("000000"), caller="test", ip=ip, services=frozenset({"another"})
+            )
+            with pytest.raises(NotFound):
+                await alone.harness.check(command)
 
     async def check(self, traffic: Traffic, verification: str | None, body: dict[str, str]) -> Response:
         return await call(traffic.harness.app, "POST", f"/v1/verifications/{verification}/check", body)
