@@ -19,6 +19,7 @@ SPENDING_TABLE = "spending"
 
 MILLION = 1_000_000
 ANY_COUNTRY = "*"
+_NEEDS_PRICES = 'needs a price for any country, such as prices = { "*" = 0.1 } in [spending]'
 
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Money = Annotated[float, Meta(gt=0, le=1_000_000)]
@@ -110,12 +111,19 @@ def parse_spending(value: object, problems: list[str]) -> Spending:
     unknown = [region for region in found.prices if region != ANY_COUNTRY and not _is_region(region)]
     problems += [f"{SPENDING_TABLE}.prices: {region} is no country's code, such as DE" for region in unknown]
     if found.budget is not None and ANY_COUNTRY not in found.prices:
-        problems.append(f'{SPENDING_TABLE}.budget: needs a price for any country, such as prices = {{ "*" = 0.1 }}')
+        problems.append(f"{SPENDING_TABLE}.budget: {_NEEDS_PRICES}")
     return Spending(
         currency=found.currency,
         prices={region: _millionths(price) for region, price in found.prices.items()},
         budget=None if found.budget is None else _millionths(found.budget),
     )
+
+
+def unpriced(policies: Mapping[str, Policy], spending: Spending) -> list[str]:
+    """What is wrong with services' budgets: one from which some countries' messages take nothing is none."""
+    if ANY_COUNTRY in spending.prices:
+        return []
+    return [f"{name}.guard.budget: {_NEEDS_PRICES}" for name, policy in policies.items() if policy.budget is not None]
 
 
 def _policy_problems(found: _Policy) -> list[str]:

@@ -22,7 +22,7 @@ from functions.domain.message import (
     text_problems,
 )
 from functions.domain.service import REMEMBERED_SENDS, Limit, OnResend, OnUnknown, Service
-from functions.guard_file import SPENDING_TABLE, Spending, parse_policy, parse_spending
+from functions.guard_file import SPENDING_TABLE, Spending, parse_policy, parse_spending, unpriced
 from functions.route_file import ProviderSettings, parse_providers, parse_routes
 
 PROVIDERS_TABLE = "providers"
@@ -90,6 +90,7 @@ def parse_configuration(document: Mapping[str, Any]) -> Configuration:
     providers = parse_providers(tables.pop(PROVIDERS_TABLE, {}), problems)
     spending = parse_spending(tables.pop(SPENDING_TABLE, {}), problems)
     services = {name: _parse_service(name, table, problems) for name, table in tables.items()}
+    problems += unpriced({name: service.guard for name, service in services.items()}, spending)
     if problems:
         raise ServiceFileError(problems)
     return Configuration(services=services, providers=providers, spending=spending)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from functions.domain.guard.budget import Account
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
 from functions.domain.guard.policy import Policy
 from functions.domain.phone import parse_phone_number
+from functions.service_file import ServiceFileError, parse_configuration
 from functions.usecases.guard_ports import Lease
 from functions.usecases.guards.spending import Spending
 from functions.usecases.ports import StoreUnavailable
@@ -274,3 +276,26 @@ class TestTheEndOfABudget:
         await shop.send(2)
 
         assert [line["percent"] for line in shop.journal.lines] == [50, 80]
+
+
+class TestPricesInTheFile:
+    def test_are_a_countrys_own_or_those_of_any_other(self) -> None:
+        spending = parse_configuration({"spending": {"prices": {"DE": 0.075, "*": 0.12}}}).spending
+
+        assert [spending.price(region) for region in ("DE", "FR")] == [75_000, 120_000]
+
+    @pytest.mark.parametrize(
+        ("document", "where"),
+        [
+            ({"spending": {"budget": 100.0, "prices": {"DE": 0.075}}}, "spending.budget"),
+            ({"spending": {"prices": {"DE": 0.075}}, "shop": {"guard": {"budget": 50.0}}}, "shop.guard.budget"),
+            ({"shop": {"guard": {"budget": 50.0}}}, "shop.guard.budget"),
+        ],
+    )
+    def test_are_needed_for_any_country_where_there_is_a_budget(self, document: dict[str, Any], where: str) -> None:
+        with pytest.raises(ServiceFileError) as refused:
+            parse_configuration(document)
+
+        assert refused.value.problems == [
+            f'{where}: needs a price for any country, such as prices = {{ "*" = 0.1 }} in [spending]'
+        ]
