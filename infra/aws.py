@@ -9,8 +9,9 @@ from typing import Any, Self
 from aiobotocore.session import get_session
 from botocore import exceptions
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
-AWS_ERRORS = (exceptions.BotoCoreError, exceptions.ClientError)
+AWS_ERRORS = (exceptions.BotoCoreError, exceptions.ClientError, ResponseParserError)
 """What a call may raise. `explain` makes a sentence of each."""
 
 # A person is waiting: three tries of ten seconds are the longest silence.
@@ -52,17 +53,24 @@ class Aws:
 def explain(error: Exception) -> str:
     """What went wrong, and where we know it what to do about it."""
     match error:
+        case exceptions.ClientError():
+            return _refusal(error)
+        case ResponseParserError():
+            return "whatever answers in AWS's place does not speak as AWS does: is there a proxy in between?"
+        case exceptions.ConnectionError() | exceptions.HTTPClientError():
+            return f"AWS does not answer ({type(error).__name__}): is it the right region, is there internet?"
+    return _without_access(error) or f"{type(error).__name__}: {error}"
+
+
+def _without_access(error: Exception) -> str | None:
+    match error:
         case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError():
             return "there are no AWS credentials: run `aws configure` or `aws sso login`, or set AWS_PROFILE"
         case exceptions.ProfileNotFound():
             return f"{error}: AWS_PROFILE names it"
-        case exceptions.ClientError():
-            return _refusal(error)
         case exceptions.SSOError() | exceptions.LoginError() | exceptions.TokenRetrievalError():
             return "the AWS login has expired: log in again, such as by `aws sso login`"
-        case exceptions.ConnectionError() | exceptions.HTTPClientError():
-            return f"AWS does not answer ({type(error).__name__}): is it the right region, is there internet?"
-    return f"{type(error).__name__}: {error}"
+    return None
 
 
 def _refusal(error: exceptions.ClientError) -> str:
