@@ -35,7 +35,8 @@ class WrongPython(Exception):
 
 def slim(folder: Path) -> None:
     """Removes from the built function what is never read at run time."""
-    for path in [*_aws_descriptions(folder), *_powertools(folder), *_package_leftovers(folder), *_sources(folder)]:
+    unread = (_aws_descriptions, _powertools, _package_leftovers, _uncalled, _sources)
+    for path in [path for find in unread for path in find(folder)]:
         _remove(path)
     for path in folder.rglob("*.so"):
         path.write_bytes(without_debug_information(path.read_bytes()))
@@ -117,6 +118,18 @@ def _package_leftovers(folder: Path) -> Iterator[Path]:
         yield from folder.glob(pattern)
     for name in _TEST_FOLDERS:
         yield from folder.glob(f"*/{name}/")
+
+
+def _uncalled(folder: Path) -> Iterator[Path]:
+    """Short numbers get no codes; time zones come from the system; PyNaCl needs the compiled half of cffi only; aiohttp
+    serves nobody. The build tries out that the handlers do without.
+    """
+    yield from (folder / "phonenumbers" / "shortdata").glob("region_*.py")
+    yield folder / "dateutil" / "zoneinfo" / "dateutil-zoneinfo.tar.gz"
+    yield folder / "cffi"
+    yield folder / "pycparser"
+    yield from (folder / "aiohttp").glob("web*.py")
+    yield from (folder / "aiohttp" / name for name in ("pytest_plugin.py", "test_utils.py", "worker.py"))
 
 
 def _sources(folder: Path) -> Iterator[Path]:

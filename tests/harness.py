@@ -26,6 +26,7 @@ from functions.stores.dynamodb import Table
 from functions.stores.guard_solutions import DynamoSolutions
 from functions.stores.verifications import DynamoVerificationStore
 from functions.stores.verifications_together import VerificationsTogether
+from functions.tokens.signer import TokenSigner
 from functions.usecases.check import CheckVerification
 from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.deliver import Deliver
@@ -356,6 +357,7 @@ class Harness:
             store=self.store,
             keys=self.keys,
             guard=self.guard,
+            tokens=TokenSigner(self.keys),
             queue=self.queue,
             entropy=secrets.token_bytes,
             clock=self.clock,
@@ -416,6 +418,7 @@ class Harness:
             look_up=self.look_up,
             cancel=self.cancel,
             make_challenge=self.make_challenge,
+            public_keys=TokenSigner(self.keys).public_keys,
             authenticate=BearerKeys(self.callers),
             name_caller=self.named.append,
         )

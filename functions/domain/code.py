@@ -43,6 +43,11 @@ def digest_code(pepper: bytes, verification_id: str, code: Sensitive, binding: S
     return mac(pepper, "check", verification_id, code.reveal(), *bound_to)[:_DIGEST_BYTES].hex()
 
 
+def of_another_number(pepper: bytes, digest: str) -> str:
+    """What is counted for a code that was named with another number than its own: no code has this digest."""
+    return mac(pepper, "another number", digest)[:_DIGEST_BYTES].hex()
+
+
 def same_digest(one: str | None, other: str) -> bool:
     """Compares in a time that tells nothing of where they differ."""
     return one is not None and hmac.compare_digest(one.encode(), other.encode())

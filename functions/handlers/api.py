@@ -18,6 +18,7 @@ from functions.stores.answers import DynamoAnswerStore
 from functions.stores.callers import SecretCallers
 from functions.stores.secrets_manager import CachedSecret
 from functions.telemetry import configure, journal, name_caller, observed
+from functions.tokens.signer import TokenSigner
 from functions.usecases.check import CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.make_challenge import MakeChallenge
@@ -38,6 +39,7 @@ async def build(
 ) -> tuple[Boundary, Readiness]:
     services = settings.common.configuration.services
     parts = await build_sending(settings.common, settings.sending, clients, connections, remaining)
+    tokens = TokenSigner(parts.keys)
     api = Api(
         start=StartVerification(
             services=services,
@@ -55,6 +57,7 @@ async def build(
             store=parts.store,
             keys=parts.keys,
             guard=parts.guard,
+            tokens=tokens,
             queue=parts.queue,
             entropy=secrets.token_bytes,
             clock=wall_clock,
@@ -65,6 +68,7 @@ async def build(
         make_challenge=MakeChallenge(
             services=services, maker=Altcha(parts.keys, secrets.token_bytes), clock=wall_clock
         ),
+        public_keys=tokens.public_keys,
         authenticate=_authenticate(settings, parts.secrets_client),
         name_caller=name_caller,
     )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from functions.domain.caller import Services, covers
 from functions.domain.checking import Guess, judge
-from functions.domain.code import digest_code
+from functions.domain.code import digest_code, of_another_number
 from functions.domain.delivery import Delivery
 from functions.domain.errors import NotFound, RateLimited, VerificationError
 from functions.domain.guard.attempt import Address
 from functions.domain.guard.policy import Policy
-from functions.domain.identity import REQUEST_BYTES, parse_id, request_digest, request_from
+from functions.domain.identity import REQUEST_BYTES, VerificationId, is_key_of, parse_id, request_digest, request_from
+from functions.domain.phone import PhoneNumber
+from functions.domain.result_token import claims_of
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
 from functions.domain.verification import Record
@@ -25,6 +27,7 @@ from functions.usecases.ports import (
     Journal,
     Keys,
     QueueUnavailable,
+    ResultTokens,
     SendQueue,
     VerificationStore,
 )
@@ -36,6 +39,8 @@ class CheckCommand:
     id: str
     code: Sensitive
     caller: str
+    to: PhoneNumber | None = None
+    """The number that is to be proved; another one than the verification's makes the code a wrong one."""
     binding: Sensitive | None = None
     """The one of the start; without it, or with another, the code is a wrong one."""
     ip: Address | None = None
@@ -49,6 +54,8 @@ class CheckCommand:
 class Checked:
     valid: bool
     verification: VerificationView
+    token: str | None = None
+    """The result, signed; None where the code was wrong, or the answer is a repeat that comes too late for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,7 @@ class CheckVerification:
     store: VerificationStore
     keys: Keys
     guard: Guard
+    tokens: ResultTokens
     queue: SendQueue
     entropy: Entropy
     clock: Clock
@@ -83,7 +91,13 @@ class CheckVerification:
             if counted.counted:  # a repeat of the guess came to use before
                 await self.guard.approved(_outcome(verdict.record, service.guard, guess.at))
             await self._give_feedback(verdict.record.verification.delivery)
-        return Checked(verdict.valid, view(verdict.record, service, now=guess.at))
+        token = await self._sign(verdict.record, command, guess.at) if verdict.valid else None
+        return Checked(verdict.valid, view(verdict.record, service, now=guess.at), token)
+
+    async def _sign(self, record: Record, command: CheckCommand, at: int) -> str | None:
+        if at >= record.verification.expires_at:
+            return None  # a repeat of long ago: a fresh token would say that the code was right just now
+        return await self.tokens.sign(claims_of(record, at, to=command.to, binding=command.binding))
 
     async def _admit(self, guess: Guess, ip: Address | None) -> None:
         """Only who names an address pays for it, with a read: whose limit it is stands in the record."""
@@ -111,13 +125,19 @@ class CheckVerification:
         pepper = await self.keys.pepper(verification_id.kid)
         if pepper is None:
             raise NotFound("there is no such verification")
+        digest = digest_code(pepper, command.id, command.code, command.binding)
+        fits = command.to is None or await self._is_number_of(verification_id, command.to)
         return Guess(
             id=verification_id,
-            mac=digest_code(pepper, command.id, command.code, command.binding),
+            mac=digest if fits else of_another_number(pepper, digest),
             request=await self._request(command),
             at=self.clock(),
             services=command.services,
         )
+
+    async def _is_number_of(self, verification_id: VerificationId, to: PhoneNumber) -> bool:
+        keys = await self.keys.keyring()
+        return any(is_key_of(verification_id.key, keys, service, to.e164) for service in self.services)
 
     async def _request(self, command: CheckCommand) -> str:
         if command.idempotency_key is None:

@@ -53,7 +53,7 @@ class CancelVerification:
 
 
 async def find(store: VerificationStore, verification_id: str, services: Services) -> Record:
-    """Raises NotFound, also where the number has a newer verification, or it is of a service that is not the caller's."""
+    """Raises NotFound, also where the number has a newer verification, or it is another caller's."""
     wanted = parse_id(verification_id)
     record = await store.get(wanted.key)
     if record is None or record.verification.id != wanted or not covers(services, record.service):

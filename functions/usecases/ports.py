@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from functions.domain.checking import Guess
 from functions.domain.delivery import Message, Receipt, SendResult
 from functions.domain.keys import Keyring
+from functions.domain.result_token import Claims
 from functions.domain.verification import Record
 
 
@@ -44,6 +45,11 @@ class Keys(Protocol):
 
     async def pepper(self, kid: str) -> bytes | None:
         """The pepper of that id, looked up anew where it is unknown; None if there is none. Raises KeysUnavailable."""
+
+
+class ResultTokens(Protocol):
+    async def sign(self, claims: Claims) -> str:
+        """A JWT. Raises KeysUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)

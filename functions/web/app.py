@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,10 @@ from functions.web.boundary import Boundary, json_response
 from functions.web.problems import CHALLENGES, Forbidden
 
 HEALTH = "/v1/health"
+PUBLIC_KEYS = "/v1/jwks.json"
+_OPEN = {HEALTH, PUBLIC_KEYS}
+_KEYS_FRESH_FOR = 300
+"""Seconds that a verifier may keep the public keys."""
 _LONGEST_KEY = 255
 
 
@@ -42,12 +46,14 @@ class Api:
     look_up: LookUpVerification
     cancel: CancelVerification
     make_challenge: MakeChallenge
+    public_keys: Callable[[], Awaitable[dict[str, Any]]] = field(repr=False)
+    """The JWK set that verifies result tokens. Raises KeysUnavailable."""
     authenticate: Authenticate
     name_caller: Callable[[str], None] = field(repr=False)
     """Told who calls, before anything is done for them: it is for the log."""
 
     async def admit(self, request: Request) -> None:
-        if request.scope["path"] != HEALTH:  # request.url would also parse what the client wrote around the path
+        if request.scope["path"] not in _OPEN:  # request.url would also parse what the client wrote around the path
             request.state.caller = await self.authenticate(request)
             self.name_caller(request.state.caller.name)
 
@@ -72,13 +78,15 @@ class Api:
                 id=request.path_params["id"],
                 code=_code(body.code),
                 ip=None if body.ip is None else parse_address(body.ip),
+                to=None if body.to is None else parse_phone_number(body.to),
                 binding=None if body.binding is None else parse_binding(body.binding),
                 caller=caller.name,
                 services=caller.services,
                 idempotency_key=_idempotency_key(request),
             )
         )
-        return json_response({**_shown(checked.verification), "valid": checked.valid})
+        token = {} if checked.token is None else {"token": checked.token}
+        return json_response({**_shown(checked.verification), "valid": checked.valid, **token})
 
     async def get_verification(self, request: Request) -> Response:
         caller = _caller(request, Scope.READ)
@@ -95,6 +103,10 @@ class Api:
             raise Forbidden("this key is not for this service")
         return json_response(await self.make_challenge(parse_phone_number(body.to), body.service))
 
+    async def tell_public_keys(self, _: Request) -> Response:
+        fresh = {"cache-control": f"public, max-age={_KEYS_FRESH_FOR}"}
+        return json_response(await self.public_keys(), 200, **fresh)
+
 
 def create_app(api: Api, journal: Journal) -> Boundary:
     routes = [
@@ -104,6 +116,7 @@ def create_app(api: Api, journal: Journal) -> Boundary:
         Route("/v1/verifications/{id}", api.cancel_verification, methods=["DELETE"]),
         Route(CHALLENGES, api.create_challenge, methods=["POST"]),
         Route(HEALTH, _health, methods=["GET"]),
+        Route(PUBLIC_KEYS, api.tell_public_keys, methods=["GET"]),
     ]
     return Boundary(Router(routes, redirect_slashes=False), journal=journal, admit=api.admit)
 

@@ -48,6 +48,7 @@ class ChallengeBody(msgspec.Struct, forbid_unknown_fields=True):
 class CheckBody(msgspec.Struct, forbid_unknown_fields=True):
     code: Any
     """Any: a code that is no text is a malformed code, not a malformed request."""
+    to: str | None = None
     ip: str | None = None
     """The end user's address."""
     binding: str | None = None

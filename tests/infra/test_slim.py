@@ -190,3 +190,18 @@ def _files(folder: Path, *names: str) -> None:
 
 def _left(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_tables_and_servers_that_nobody_asks_go(tmp_path: Path) -> None:
+    kept = [
+        "_cffi_backend.so",
+        "aiohttp/client.py",
+        "phonenumbers/data/region_DE.py",
+        "phonenumbers/shortdata/__init__.py",
+    ]
+    _files(tmp_path, *kept, "phonenumbers/shortdata/region_DE.py", "cffi/api.py", "pycparser/c_parser.py")
+    _files(tmp_path, "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz", "aiohttp/web.py", "aiohttp/web_app.py")
+
+    slim(tmp_path)
+
+    assert _left(tmp_path) == kept

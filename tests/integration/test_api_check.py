@@ -62,7 +62,7 @@ async def test_an_answer_has_the_verification_and_the_verdict_and_nothing_else(h
     checked = await check(harness, started.id, started.code)
 
     status = await call(harness.app, "GET", f"{PATH}/{started.id}")
-    assert checked.json == {**status.json, "valid": True}
+    assert checked.json == {**status.json, "valid": True, "token": checked.json["token"]}
     assert checked.headers["cache-control"] == "no-store"
 
 

@@ -57,3 +57,8 @@ async def test_only_the_providers_that_are_named_are_imported(
 async def test_what_a_provider_needs_is_not_imported_without_it(tmp_path: Path) -> None:
     assert "jwt" not in await imported_by(API, ["yunpian", "twilio"], tmp_path)
     assert "jwt" in await imported_by(API, ["messagebird"], tmp_path)
+
+
+@pytest.mark.parametrize("function", [API, SENDER, RECEIPTS])
+async def test_what_signs_and_verifies_is_not_imported_before_it_is_needed(function: str, tmp_path: Path) -> None:
+    assert "nacl" not in await imported_by(function, ["telnyx"], tmp_path)

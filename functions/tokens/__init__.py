@@ -1,0 +1,1 @@
+"""Signed results: what a caller's other services verify by themselves."""
