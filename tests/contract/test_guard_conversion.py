@@ -204,6 +204,14 @@ class TestTheCheck:
         assert (finding.rule, finding.said, finding.key) == (Rule.CONVERSION_COUNTRY, Said.DENY, "IS")
         await fleet.forget("k#IS")
 
+    async def test_goes_by_the_services_own_floor(self, fleet: Fleet) -> None:
+        fleet.policy = Policy(modes={Rule.CONVERSION_COUNTRY: Mode.OFF}, conversion_floor=0.1)
+        await fleet.sent_to_the_block(30, 0)
+
+        (finding,) = await fleet.sandbox().look(fleet.attempt())
+
+        assert (finding.said, finding.count, finding.limit) == (Said.PASS, 11, 10)
+
     async def test_in_monitor_says_the_same_and_decides_nothing(self, fleet: Fleet) -> None:
         fleet.policy = Policy(modes={Rule.CONVERSION_COUNTRY: Mode.OFF, Rule.CONVERSION_BLOCK: Mode.MONITOR})
         await fleet.sent_to_the_block(30, 0)

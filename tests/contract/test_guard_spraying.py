@@ -131,6 +131,15 @@ class TestTheStore:
         assert {usual for _, usual in read} == {Usual(wrong=0, right=ONE_IN, hour=fleet.clock() // HOUR)}
         assert await self.usual(fleet) == read[0][1]
 
+    async def test_learns_nothing_over_what_was_learned_since_it_was_read(self, fleet: Fleet) -> None:
+        await fleet.store.note([fleet.service], right=True, at=fleet.clock())
+        _, learned_since = await fleet.store.read(fleet.service, fleet.clock() + HOUR)
+
+        usual = await fleet.store._learn(fleet.service, Usual(hour=7), Usual(wrong=9, right=9, hour=8))
+
+        assert usual == learned_since
+        assert await self.usual(fleet) == learned_since
+
     async def test_that_does_not_answer_loses_a_guess_and_raises_nothing(self, fleet: Fleet) -> None:
         nowhere = DynamoGuesses(Table(fleet.table.client, "no-such-table"), always)
 
