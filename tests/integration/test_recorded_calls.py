@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import altcha
 import pytest
 
+from functions.domain.phone import parse_phone_number
+from functions.runtime import wall_clock
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
 from infra.local.event_source import as_record
 from infra.local.execution_environment import ExecutionEnvironment
@@ -40,12 +43,24 @@ limits = []
 confirm_within = 10
 [[sure.routes]]
 providers = [ { name = "yunpian" }, { name = "twilio", sender = "ACME" } ]
+[seen_by_api]
+[seen_by_sender]
+[challenged]
+[challenged.guard]
+challenge = true
 [by_aws]
 [[by_aws.routes]]
 providers = [ { name = "aws_sms" }, { name = "sns" } ]
 [providers.yunpian]
 rate = 100
+[spending]
+prices = { "*" = 0.1 }
+budget = 1000.0
 """
+PUMPED = {API: "+33612345678", SENDER: "+34612345678"}
+"""Numbers of countries of whose codes none came to use: each function is the first that is asked for one there."""
+CLOSED_BEFORE = {API: "+393123456789", SENDER: "+31612345678"}
+"""Of countries that were closed until a moment ago, and are tried out now."""
 BY_AWS = {"aws_sms": Call("sms-voice:SendTextMessage", "*"), "sns": Call("sns:Publish", PHONES)}
 FUNCTIONS = {API: "ApiFunction", SENDER: "SenderFunction", RECEIPTS: "ReceiptsFunction"}
 LAMBDAS_OWN = {
@@ -127,6 +142,8 @@ async def recorded(
         await _send_what_is_queued(deployment)
         await _fail_to_send(deployment)
         await _wait_for_receipts(deployment)
+        await _solve_a_challenge(deployment)
+        await _learn_from_guesses_and_codes(deployment)
         await _send_by_aws(deployment)
         yield {function: deployment.calls(module) for module, function in FUNCTIONS.items()}
 
@@ -208,6 +225,42 @@ async def _wait_for_receipts(deployment: Deployment) -> None:
     await _delivered(deployment, begun["id"])
     batch = await deployment.queue({"to": fresh_number().e164, "service": "sure"})
     assert await deployment.started[SENDER].invoke(batch) == ALL_DONE
+
+
+async def _solve_a_challenge(deployment: Deployment) -> None:
+    to = {"to": fresh_number().e164, "service": "challenged", "ip": "9.9.9.9"}
+    await deployment.ask("POST", PATH, to, status=403)
+    made = await deployment.ask("POST", "/v1/challenges", {"to": to["to"], "service": "challenged"}, status=200)
+    challenge = altcha.Challenge.from_dict(made)
+    solved = await asyncio.to_thread(altcha.solve_challenge, challenge)
+    assert solved is not None
+    await deployment.ask("POST", PATH, {**to, "challenge": altcha.Payload(challenge, solved).to_base64()}, status=201)
+
+
+async def _learn_from_guesses_and_codes(deployment: Deployment) -> None:
+    """What an hour of guesses and a pump left behind is there, and the next start of each function finds it."""
+    for function, service in ((API, "seen_by_api"), (SENDER, "seen_by_sender")):
+        await _leave_behind(deployment.resources, function, service)
+    for to, status in ((PUMPED[API], 403), (CLOSED_BEFORE[API], 201)):
+        await deployment.ask("POST", PATH, {"to": to, "service": "seen_by_api"}, status=status)
+    numbers = PUMPED[SENDER], CLOSED_BEFORE[SENDER]
+    batch = await deployment.queue(*({"to": to, "service": "seen_by_sender"} for to in numbers))
+    assert await deployment.started[SENDER].invoke(batch) == ALL_DONE
+
+
+async def _leave_behind(resources: Resources, function: str, service: str) -> None:
+    """Of this hour as well as of the last one, for a new one may begin meanwhile."""
+    now = wall_clock()
+    pumped, tried = (parse_phone_number(numbers[function]).region for numbers in (PUMPED, CLOSED_BEFORE))
+    left: dict[str, dict[str, float]] = {
+        f"k#{tried}": {"times": 1, "until": now - 60, "since": 0, "upper": 0.1},
+        **{f"n#{pumped}#{hour}#0": {"s0": 100} for hour in (now // 3600, now // 3600 - 1)},
+        **{f"g#{service}#{hour}": {"w0": 8, "r0": 80} for hour in (now // 3600, now // 3600 - 1)},
+    }
+    async with aws_client("dynamodb", resources.endpoint) as client:
+        for pk, counts in left.items():
+            numbers = {name: {"N": str(count)} for name, count in counts.items()}
+            await client.put_item(TableName=resources.table, Item={"pk": {"S": pk}, **numbers})
 
 
 async def _send_by_aws(deployment: Deployment) -> None:
