@@ -1,7 +1,8 @@
 """The queue's messages, in and out. Callers put sends:
 
     {"v": 1, "to": "+4915112345678", "service": "default", "locale": "de", "key": "…", "batch": "…",
-     "send_by": 1800000000, "domain": "example.com", "app_hash": "…", "metadata": {}, "verification": "vfy_…"}
+     "send_by": 1800000000, "domain": "example.com", "app_hash": "…", "metadata": {}, "verification": "vfy_…",
+     "ip": "192.0.2.7", "trusted": true, "challenge": "…"}
 
 Only `to` is required. We ourselves put two kinds more, for later:
 
@@ -20,9 +21,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from functions.domain.errors import Refused
+from functions.domain.guard.attempt import parse_address
 from functions.domain.identity import parse_id
 from functions.domain.message import parse_app_hash, parse_domain, parse_locale
 from functions.domain.metadata import parse_metadata
+from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import ConfirmJob, FeedbackJob, Job, SendJob
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -41,6 +44,9 @@ class _Send(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     domain: str | None = None
     app_hash: str | None = None
     verification: str | None = None
+    ip: Annotated[str, msgspec.Meta(max_length=45)] | None = None
+    trusted: bool = False
+    challenge: Annotated[str, msgspec.Meta(max_length=8192)] | None = None
     metadata: dict[str, str] = {}
 
 
@@ -109,6 +115,9 @@ def _to_send(found: _Send) -> SendJob:
         domain=found.domain and parse_domain(found.domain),
         app_hash=found.app_hash and parse_app_hash(found.app_hash),
         verification=found.verification and str(parse_id(found.verification)),
+        ip=None if found.ip is None else parse_address(found.ip),
+        trusted=found.trusted,
+        challenge=None if found.challenge is None else Sensitive(found.challenge),
         metadata=parse_metadata(found.metadata),
     )
 
@@ -124,6 +133,9 @@ def _from_send(job: SendJob) -> _Send:
         domain=job.domain,
         app_hash=job.app_hash,
         verification=job.verification,
+        ip=None if job.ip is None else str(job.ip),
+        trusted=job.trusted,
+        challenge=None if job.challenge is None else job.challenge.reveal(),
         metadata=dict(job.metadata),
     )
 

@@ -77,6 +77,9 @@ class SendQueued:
             app_hash=job.app_hash,
             queued=job.verification is not None,
             metadata=job.metadata,
+            ip=job.ip,
+            trusted=job.trusted,
+            challenge=job.challenge,
         )
 
     async def _request(self, job: SendJob, message_id: str) -> str:

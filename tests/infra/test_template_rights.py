@@ -27,7 +27,8 @@ GUARD = {
     *(Right("dynamodb:GetItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS)),
     *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES)),
     *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (NUMBERS, MONEY, DECISIONS)),
-    Right("dynamodb:PutItem", TABLE, CLOSED),
+    Right("dynamodb:UpdateItem", TABLE, ADDRESSES),
+    *(Right("dynamodb:PutItem", TABLE, kind) for kind in (CLOSED, SOLUTIONS)),
 }
 
 RIGHTS = {
@@ -43,8 +44,6 @@ RIGHTS = {
         Right("dynamodb:UpdateItem", TABLE, RATES),
         Right("dynamodb:GetItem", TABLE, TIMES),
         *GUARD,
-        Right("dynamodb:UpdateItem", TABLE, ADDRESSES),
-        Right("dynamodb:PutItem", TABLE, SOLUTIONS),
         Right("secretsmanager:GetSecretValue", KEYS),
         Right("secretsmanager:GetSecretValue", CALLERS),
         Right("secretsmanager:GetSecretValue", PROVIDERS),

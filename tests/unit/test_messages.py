@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from functions.domain.errors import InvalidRequest
 from functions.domain.metadata import MOST_BYTES, MOST_ENTRIES, parse_metadata
+from functions.domain.sensitive import Sensitive
 from functions.queues.messages import decode_job, encode_job
 from functions.usecases.ports import Job, SendJob
 
@@ -28,6 +30,9 @@ FULL: dict[str, Any] = {
     "app_hash": "FA+9qCX9VSu",
     "metadata": {"order": "17"},
     "verification": ID,
+    "ip": "192.0.2.7",
+    "trusted": True,
+    "challenge": "a solution",
 }
 
 
@@ -97,11 +102,16 @@ def test_every_field_finds_its_place() -> None:
         domain="example.com",
         app_hash="FA+9qCX9VSu",
         verification=ID,
+        ip=IPv4Address("192.0.2.7"),
+        trusted=True,
+        challenge=Sensitive("a solution"),
         metadata=(("order", "17"),),
     )
 
 
-@pytest.mark.parametrize("name", ["locale", "key", "batch", "send_by", "domain", "app_hash", "verification"])
+@pytest.mark.parametrize(
+    "name", ["locale", "key", "batch", "send_by", "domain", "app_hash", "verification", "ip", "challenge"]
+)
 def test_null_is_as_good_as_nothing_where_nothing_is_allowed(name: str) -> None:
     assert decoded(**{name: None}) == decode_job(json.dumps({key: value for key, value in FULL.items() if key != name}))
 
