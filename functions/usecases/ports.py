@@ -8,8 +8,10 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from functions.domain.checking import Guess
 from functions.domain.delivery import Message, Receipt, SendResult
+from functions.domain.guard.attempt import Address
 from functions.domain.keys import Keyring
 from functions.domain.result_token import Claims
+from functions.domain.sensitive import Sensitive
 from functions.domain.verification import Record
 
 
@@ -120,6 +122,10 @@ class SendJob:
     app_hash: str | None = None
     verification: str | None = None
     """Set where the verification was stored when the job was queued; else the sender starts it."""
+    ip: Address | None = field(default=None, repr=False)
+    """The end user's, and the two below: as in a start over HTTP."""
+    trusted: bool = False
+    challenge: Sensitive | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
 
