@@ -30,7 +30,7 @@ from functions.usecases.guards.countries import Countries
 from functions.usecases.start import StartCommand
 from infra.local.embedded_aws import Resources
 from tests.contract.test_verification_store import full_record, new_record
-from tests.harness import MORNING, FixedKeys, Harness, fresh_number, reveal
+from tests.harness import MORNING, FixedKeys, Harness, another, fresh_number, reveal
 
 
 @dataclass(slots=True)
@@ -72,6 +72,20 @@ async def test_a_verification_costs_one_unit_to_start_and_one_to_check(harness: 
     checked = await harness.check(CheckCommand(id=started.id, code=code, caller="test"))
     assert checked.valid
     assert meter.units == [1.0, 1.0]
+
+
+async def test_a_first_wrong_guess_costs_one_more_and_so_does_a_right_one_after_it(
+    harness: Harness, meter: Meter
+) -> None:
+    to = fresh_number()
+    started = await harness.start(StartCommand(to=to, service="default", caller="test"))
+    code = harness.provider.code_for(to)
+    meter.units.clear()
+
+    for guess, units in [(another(code), 2), (another(code), 1), (code, 2)]:
+        await harness.check(CheckCommand(id=started.id, code=reveal(guess), caller="test"))
+        assert sum(meter.units) == units
+        meter.units.clear()
 
 
 async def test_the_largest_record_is_one_write_unit(dynamodb: Any, resources: Resources, meter: Meter) -> None:
