@@ -17,7 +17,7 @@ from functions.domain.guard.policy import Policy
 from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.stores.dynamodb import Table
 from functions.stores.guard_conversion import DynamoConversions
-from functions.usecases.guards.conversion import FRESH_FOR, Conversion
+from functions.usecases.guards.conversion import _MOST_KNOWN, FRESH_FOR, Conversion, _Known
 from functions.usecases.guards.countries import SHARDS
 from functions.usecases.ports import StoreUnavailable
 from infra.local.embedded_aws import Resources
@@ -295,6 +295,19 @@ class TestTheCheck:
 
         assert finding.retry_after == 2 * HOUR
         assert fleet.told == ["opened", "still_open"]
+
+
+async def test_a_closed_block_stays_closed_for_who_asks_while_the_sandbox_forgets(exact_fleet: Fleet) -> None:
+    await exact_fleet.closed()
+    sandbox, now = exact_fleet.sandbox(), exact_fleet.clock()
+    fresh = {Place(Kind.BLOCK, str(n)): _Known(read_at=now) for n in range(_MOST_KNOWN - 1)}
+    sandbox._known = fresh
+    another = Fleet(exact_fleet.table, exact_fleet.clock)
+
+    findings = await asyncio.gather(sandbox.look(exact_fleet.attempt()), sandbox.look(another.attempt()))
+
+    assert [each.said for (each,) in findings] == [Said.DENY, Said.PASS]
+    assert sandbox._known is not fresh
 
 
 class TestManySandboxes:

@@ -22,7 +22,8 @@ FRESH_FOR = 10
 _KEPT = 60
 """Seconds after which a send is not given back any more: no invocation lasts so long."""
 _MOST_KNOWN = 2000
-"""Places that a sandbox remembers, before it forgets those that it would read again anyway."""
+"""Places that a sandbox remembers, before it forgets those that it would read again anyway. Who is just asking for one
+keeps what he has in hand."""
 _KINDS = {Rule.CONVERSION_BLOCK: Kind.BLOCK, Rule.CONVERSION_COUNTRY: Kind.COUNTRY}
 
 
@@ -63,10 +64,10 @@ class Conversion:
         asked = {
             rule: _place(kind, attempt) for rule, kind in _KINDS.items() if attempt.policy.mode(rule) is not Mode.OFF
         }
-        await asyncio.gather(*(self._learn(rule, place, attempt) for rule, place in asked.items()))
+        learned = await asyncio.gather(*(self._learn(rule, place, attempt) for rule, place in asked.items()))
         findings: list[Finding] = []
-        for rule, place in asked.items():
-            findings.append(await self._ask(rule, place, attempt))
+        for (rule, place), known in zip(asked.items(), learned, strict=True):
+            findings.append(await self._ask(known, rule, place, attempt))
             if findings[-1].decides:
                 await self.give_back(attempt)
                 break
@@ -77,7 +78,7 @@ class Conversion:
             self._of(trial.place, attempt.at).full_until = 0
             await self.conversions.give_trial_back(trial.place, trial.breaker, trial.at)
 
-    async def _learn(self, rule: Rule, place: Place, attempt: Attempt) -> None:
+    async def _learn(self, rule: Rule, place: Place, attempt: Attempt) -> _Known:
         """Reads what is not fresh, and makes the step that is due."""
         known, now = self._of(place, attempt.at), attempt.at
         async with known.lock:
@@ -89,6 +90,7 @@ class Conversion:
             following = judged(known.breaker, known.slices, attempt.policy.conversion_floor, now)
             if following is not None:
                 await self._change(known, following, rule, place, attempt)
+        return known
 
     async def _change(self, known: _Known, following: Breaker, rule: Rule, place: Place, attempt: Attempt) -> None:
         before = known.breaker
@@ -103,8 +105,8 @@ class Conversion:
                 seconds=following.until - attempt.at if following.times else None,
             )
 
-    async def _ask(self, rule: Rule, place: Place, attempt: Attempt) -> Finding:
-        policy, known = attempt.policy, self._of(place, attempt.at)
+    async def _ask(self, known: _Known, rule: Rule, place: Place, attempt: Attempt) -> Finding:
+        policy = attempt.policy
         wait = await self._wait(known, place, attempt)
         found = tally(known.slices, since=known.breaker.since, now=attempt.at)
         return Finding(
