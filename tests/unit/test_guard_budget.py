@@ -265,7 +265,7 @@ class TestTheEndOfABudget:
         for _ in range(100):
             await asyncio.gather(*(shop.passes() for shop in sandboxes))
 
-        assert journal.lines == [
+        assert journal.of("budget") == [
             {"event": "budget", "service": "shop", "percent": percent, "used": used * PRICE, "budget": 1_000 * PRICE}
             for percent, used in ((50, 500), (80, 800))
         ]
@@ -275,7 +275,7 @@ class TestTheEndOfABudget:
 
         await shop.send(2)
 
-        assert [line["percent"] for line in shop.journal.lines] == [50, 80]
+        assert [line["percent"] for line in shop.journal.of("budget")] == [50, 80]
 
 
 class TestPricesInTheFile:
