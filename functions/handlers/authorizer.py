@@ -17,8 +17,9 @@ class GatewayAuthorizer:
         found = request.scope.get("aws.event", {}).get("requestContext", {}).get("authorizer") or {}
         if iam := found.get("iam"):
             return Caller(name=iam["userArn"])  # what it may do is in its own policy, as execute-api:Invoke by route
-        if claims := found.get("jwt", {}).get("claims"):
-            return Caller(name=claims["sub"], scopes=_scopes(claims))
+        claims = found.get("jwt", {}).get("claims") or {}
+        if name := claims.get("sub") or claims.get("client_id"):
+            return Caller(name=name, scopes=_scopes(claims))
         raise Unauthorized("this call needs a caller that API Gateway knows")
 
 
