@@ -11,6 +11,7 @@ import logging
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
@@ -20,7 +21,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.domain.delivery import DeliveryStatus, Outcome
 
 NAMESPACE = "Salvo"
-"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider is told by `provider` as well."""
+"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider, a rule of the guard or a service's
+money is told by that as well. What was sent and came to use is told of each region, too: two metrics more for each
+country to which codes are sent, paid for in the hours in which they are."""
 
 Handler = Callable[[dict[str, Any], Any], Any]
 Facts = Mapping[str, str | float | None]
@@ -51,12 +54,32 @@ _RECEIPTS: Mapping[str, str] = {
 }
 _CHECKS: Mapping[str, str] = {"approved": "Approved", "wrong": "WrongCode"}
 _CIRCUITS: Mapping[str, str] = {"opened": "CircuitOpened", "still_open": "CircuitOpened"}
-_BY_OUTCOME = {"send": _SENDS, "receipt": _RECEIPTS, "check": _CHECKS, "circuit": _CIRCUITS}
-_BY_EVENT: Mapping[str, str] = {"buried": "Buried", "failover": "Failover"}
-SEND_MILLISECONDS = "SendMilliseconds"
-METRICS = {SEND_MILLISECONDS, "Refused", "Unavailable", "Stale"} | {
-    metric for metrics in (*_BY_OUTCOME.values(), _BY_EVENT) for metric in metrics.values()
+_DECISIONS: Mapping[str, str] = {"denied": "Denied", "challenged": "Challenged"}
+_BREAKERS: Mapping[str, str] = {"opened": "ConversionClosed", "still_open": "ConversionClosed"}
+_SPRAYING: Mapping[str, str] = {"noticed": "Spraying"}
+_BY_OUTCOME = {
+    "send": _SENDS,
+    "receipt": _RECEIPTS,
+    "check": _CHECKS,
+    "circuit": _CIRCUITS,
+    "decision": _DECISIONS,
+    "breaker": _BREAKERS,
+    "spraying": _SPRAYING,
 }
+_BY_EVENT: Mapping[str, str] = {"buried": "Buried", "failover": "Failover"}
+_VALUES = {
+    "send": ("SendMilliseconds", MetricUnit.Milliseconds, "milliseconds"),
+    "spent": ("BudgetPercent", MetricUnit.Percent, "percent"),
+}
+"""By event: a metric of its values, and the fact that is one."""
+BY_REGION = frozenset({"Sent", "Approved"})
+METRICS = {
+    *("Refused", "Unavailable", "Stale"),
+    *(metric for metrics in (*_BY_OUTCOME.values(), _BY_EVENT) for metric in metrics.values()),
+    *(name for name, _, _ in _VALUES.values()),
+}
+_DIMENSIONS = {"decision": "rule", "spent": "service"}
+"""By event: the fact by which it is told as well. Of all others it is the provider, where they have one."""
 
 
 class JsonLines(LambdaPowertoolsFormatter):
@@ -82,42 +105,70 @@ class JsonLines(LambdaPowertoolsFormatter):
         return super().serialize(log)
 
 
+@dataclass(slots=True)
+class _Told:
+    """What is told in one line."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    values: list[tuple[str, MetricUnit, float]] = field(default_factory=list)
+
+
 class Meter:
     """Counts what the journal hears, and tells it at the end of an invocation."""
 
     def __init__(self) -> None:
         self.stack = "salvo"
-        self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-        self._milliseconds: defaultdict[str | None, list[float]] = defaultdict(list)
+        self._told: defaultdict[tuple[str, str] | None, _Told] = defaultdict(_Told)
+        """By the dimension beside the stack."""
+        self._of_regions: defaultdict[str, _Told] = defaultdict(_Told)
 
     def count(self, event: str, facts: Facts) -> None:
-        metric = _metric(event, facts)
-        provider = str(facts["provider"]) if "provider" in facts else None
+        metric, dimension = _metric(event, facts), _dimension(event, facts)
         if metric is not None:
-            self._counts[provider][metric] += 1
-        if event == "send":
-            self._milliseconds[provider].append(float(facts.get("milliseconds") or 0))
+            self._told[dimension].counts[metric] += 1
+        if metric in BY_REGION and facts.get("region"):
+            self._of_regions[str(facts["region"])].counts[metric] += 1
+        if event in _VALUES:
+            name, unit, fact = _VALUES[event]
+            self._told[dimension].values.append((name, unit, float(facts.get(fact) or 0)))
 
     def flush(self) -> None:
         """Whatever it raises: nothing of it is told again."""
         try:
-            for provider, counts in self._counts.items():
-                self._tell(provider, counts)
+            for dimension, told in self._told.items():
+                self._tell(told, dimension)
+            for region, told in self._of_regions.items():
+                self._tell_of_region(told, region)
         finally:
-            self._counts.clear()
-            self._milliseconds.clear()
+            self._told.clear()
+            self._of_regions.clear()
 
-    def _tell(self, provider: str | None, counts: Counter[str]) -> None:
-        # Without the service of the environment, which would be a dimension too, and unknown to the alarms.
-        metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+    def _tell(self, told: _Told, dimension: tuple[str, str] | None) -> None:
+        metrics = _no_metrics()
         metrics.set_default_dimensions(stack=self.stack)
-        if provider is not None:
-            metrics.add_dimensions(provider=provider)
-        for milliseconds in self._milliseconds[provider]:  # told by the hundred, as they come
-            metrics.add_metric(SEND_MILLISECONDS, MetricUnit.Milliseconds, milliseconds)
-        for name, count in counts.items():
-            metrics.add_metric(name, MetricUnit.Count, count)
-        metrics.flush_metrics()
+        if dimension is not None:
+            metrics.add_dimensions(**dict([dimension]))
+        _write(metrics, told)
+
+    def _tell_of_region(self, told: _Told, region: str) -> None:
+        """Not for the stack: there they are counted with their providers."""
+        metrics = _no_metrics()
+        metrics.add_dimension("stack", self.stack)
+        metrics.add_dimension("region", region)
+        _write(metrics, told)
+
+
+def _no_metrics() -> EphemeralMetrics:
+    # Without the service of the environment, which would be a dimension too, and unknown to the alarms.
+    return EphemeralMetrics(namespace=NAMESPACE, service="")
+
+
+def _write(metrics: EphemeralMetrics, told: _Told) -> None:
+    for name, unit, value in told.values:  # told by the hundred, as they come
+        metrics.add_metric(name, unit, value)
+    for name, count in told.counts.items():
+        metrics.add_metric(name, MetricUnit.Count, count)
+    metrics.flush_metrics()
 
 
 _meter = Meter()
@@ -183,3 +234,9 @@ def _metric(event: str, facts: Facts) -> str | None:
     if event == "left":
         return "Stale" if facts.get("reason") == "too_late" else None
     return _BY_EVENT.get(event)
+
+
+def _dimension(event: str, facts: Facts) -> tuple[str, str] | None:
+    name = _DIMENSIONS.get(event, "provider")
+    value = facts.get(name)
+    return None if value is None else (name, str(value))

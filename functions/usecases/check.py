@@ -83,7 +83,12 @@ class CheckVerification:
         except VerificationError as refusal:
             self.journal("check", verification=str(guess.id), outcome=refusal.code)
             raise
-        self.journal("check", verification=str(guess.id), outcome="approved" if verdict.valid else "wrong")
+        self.journal(
+            "check",
+            verification=str(guess.id),
+            region=verdict.record.verification.region,
+            outcome="approved" if verdict.valid else "wrong",
+        )
         service = self.services.get(verdict.record.service, Service())
         if counted.counted:
             await self.guard.guessed(service, right=verdict.valid, at=guess.at)

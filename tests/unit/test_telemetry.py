@@ -322,6 +322,11 @@ def test_an_event_is_not_logged_though_the_environment_asks_for_it(monkeypatch: 
         ({"event": "circuit", "provider": "twilio", "outcome": "opened"}, "CircuitOpened"),
         ({"event": "circuit", "provider": "twilio", "outcome": "still_open"}, "CircuitOpened"),
         ({"event": "failover", "provider": "twilio"}, "Failover"),
+        ({"event": "decision", "outcome": "denied", "rule": "ip"}, "Denied"),
+        ({"event": "decision", "outcome": "challenged", "rule": "spraying"}, "Challenged"),
+        ({"event": "breaker", "kind": "block", "outcome": "opened"}, "ConversionClosed"),
+        ({"event": "breaker", "kind": "country", "outcome": "still_open"}, "ConversionClosed"),
+        ({"event": "spraying", "outcome": "noticed"}, "Spraying"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -342,6 +347,9 @@ def test_what_the_journal_hears_is_counted(
         {"event": "receipt", "provider": "gateway", "outcome": "not_ours"},
         {"event": "left", "reason": "duplicate"},
         {"event": "canceled"},
+        {"event": "decision", "outcome": "allowed"},
+        {"event": "breaker", "kind": "block", "outcome": "closed"},
+        {"event": "spraying", "outcome": "over"},
     ],
 )
 def test_what_nobody_has_to_watch_is_not_counted(capsys: pytest.CaptureFixture[str], facts: dict[str, Any]) -> None:
@@ -362,6 +370,51 @@ def test_what_has_no_provider_is_counted_for_the_stack_alone(capsys: pytest.Capt
 
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["stack"]]
+
+
+@pytest.mark.parametrize(("outcome", "metric"), [("denied", "Denied"), ("challenged", "Challenged")])
+def test_abu13_a_denial_is_counted_by_its_rule(capsys: pytest.CaptureFixture[str], outcome: str, metric: str) -> None:
+    (line,) = measured(capsys, {"event": "decision", "outcome": outcome, "rule": "unconverted_1k"})
+
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["stack"], ["stack", "rule"]]
+    assert (line["rule"], sums(line)) == ("unconverted_1k", {metric: 1})
+
+
+def test_what_is_spent_is_told_in_percent_of_the_budget_by_service(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = measured(capsys, *({"event": "spent", "service": "shop", "percent": each} for each in (49.5, 50.0)))
+
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["stack"], ["stack", "service"]]
+    assert (line["service"], line["BudgetPercent"]) == ("shop", [49.5, 50.0])
+    assert directive["Metrics"] == [{"Name": "BudgetPercent", "Unit": "Percent"}]
+
+
+def test_what_was_sent_and_came_to_use_is_told_by_country(capsys: pytest.CaptureFixture[str]) -> None:
+    approved = {"event": "check", "outcome": "approved"}
+
+    lines = measured(
+        capsys, send("accepted") | {"region": "DE"}, approved | {"region": "DE"}, approved | {"region": "FR"}
+    )
+
+    assert {line["region"]: sums(line) for line in lines if "region" in line} == {
+        "DE": {"Sent": 1, "Approved": 1},
+        "FR": {"Approved": 1},
+    }
+
+
+def test_what_is_told_by_country_counts_for_the_stack_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = measured(capsys, send("accepted") | {"region": "DE"})
+
+    told = [(directive["Dimensions"], line) for line in lines for directive in line["_aws"]["CloudWatchMetrics"]]
+    assert sum(sums(line).get("Sent", 0) for dimensions, line in told if ["stack"] in dimensions) == 1
+    assert [dimensions for dimensions, line in told if "region" in line] == [[["stack", "region"]]]
+
+
+def test_what_nobody_has_to_watch_by_country_is_not_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = measured(capsys, send("unknown") | {"region": "DE"}, {"event": "check", "outcome": "wrong", "region": "DE"})
+
+    assert [line for line in lines if "region" in line] == []
 
 
 def test_a_service_in_the_environment_does_not_hide_the_metrics_from_the_alarms(

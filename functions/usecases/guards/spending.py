@@ -130,6 +130,7 @@ class Spending:
 
     def _tell(self, account: Account, *, before: int, after: int) -> None:
         """Of all sandboxes the one whose portion it was tells, so it is told once."""
+        self.journal("spent", service=account.name, percent=100 * after / account.budget)
         for percent in account.crossed(before=before, after=after):
             self.journal("budget", service=account.name, percent=percent, used=after, budget=account.budget)
 
