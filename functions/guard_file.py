@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from functions.domain.guard.decision import Mode, Rule
 from functions.domain.guard.policy import OnFailure, Policy, unguarded
+from functions.domain.service import REMEMBERED_SENDS
 from functions.providers.address import is_safe
 
 SPENDING_TABLE = "spending"
@@ -60,7 +61,7 @@ class _Policy(msgspec.Struct, forbid_unknown_fields=True):
     conversion_floor: _Share | None = None
     everywhere_day: Annotated[int, Meta(ge=0)] | None = None
     budget: _Money | None = None
-    trusted_day: Annotated[int, Meta(ge=0, le=100)] | None = None
+    trusted_day: Annotated[int, Meta(ge=0, le=REMEMBERED_SENDS)] | None = None
     checks_minute: Annotated[int, Meta(ge=0)] | None = None
     challenge: bool = False
     challenge_url: str | None = None
