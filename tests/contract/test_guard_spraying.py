@@ -289,13 +289,13 @@ class TestAnAttack:
     async def guessed(self, fleet: Fleet, *, numbers: int) -> int:
         """Guesses before a challenge was asked for at each start. Within a second a sandbox says the same of all."""
         fleet.entropy, wrong = secrets.token_bytes, 0
-        sandboxes = [fleet.sandbox() for _ in range(4)]
+        sandboxes = [fleet.sandbox() for _ in range(2)]
         for _ in range(numbers // 200):
             for sandbox in sandboxes:
                 finding = await fleet.look(sandbox)
                 if finding is not None and finding.said is Said.PASS:
-                    await fleet.guess(sandbox, 50)
-                    wrong += 50
+                    await fleet.guess(sandbox, 100)
+                    wrong += 100
             fleet.clock.advance(1)
         return wrong
 
