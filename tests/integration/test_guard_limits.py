@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.domain.errors import BlockedByGuard, NotFound, RateLimited, Refused
+from functions.domain.delivery import Outcome
+from functions.domain.errors import BlockedByGuard, NotFound, RateLimited, VerificationError
 from functions.domain.guard.attempt import Address
 from functions.domain.guard.decision import Mode, Rule, Said
 from functions.domain.guard.policy import Policy, unguarded
@@ -33,7 +34,7 @@ from functions.usecases.guards.destination import Destination
 from functions.usecases.guards.refused_lately import RefusedLately
 from functions.usecases.ports import StoreUnavailable
 from functions.usecases.start import StartCommand, StartVerification
-from tests.harness import UNLIMITED, Harness, Response, another, assert_problem, call, reveal
+from tests.harness import UNLIMITED, Harness, Response, another, answer, assert_problem, call, reveal
 
 HOUR = 3_600
 SANDBOXES = 3
@@ -67,7 +68,7 @@ class Traffic:
         begin = self._starts[self._turn % len(self._starts)]
         try:
             started = await begin(StartCommand(to=to, service="default", caller="test", ip=ip))
-        except Refused as refusal:
+        except VerificationError as refusal:
             self.refused[getattr(refusal, "reason", refusal.code)] += 1
             return None
         return started.id
@@ -249,6 +250,15 @@ class TestABlock:
         assert traffic.refused == {"rate_limited": 5}
 
         assert await traffic.start(number(2)) is not None
+
+    async def test_is_not_filled_by_numbers_that_no_provider_takes(self, traffic: Traffic) -> None:
+        guarded(traffic, **unlimited(numbers_1k=2, unconverted_1k=2, unconverted_10k=2))
+        number, provider = block_of_ten_thousand(), traffic.harness.provider
+        provider.script += [answer(Outcome.TRANSIENT)] * 5
+        for place in range(5):
+            assert await traffic.start(number(place)) is None
+
+        assert None not in [await traffic.start(number(10 + place)) for place in range(2)]
 
     async def test_keeps_a_number_that_got_a_code_when_it_asks_too_soon(self, traffic: Traffic) -> None:
         guarded(traffic, **unlimited(numbers_1k=1))
@@ -496,6 +506,16 @@ class TestACountry:
         await asyncio.gather(*map(traffic.start, icelanders(400)))
 
         assert 190 <= traffic.sent <= 200
+
+    async def test_is_not_filled_by_another_service_that_is_at_home_there(self, alone: Traffic) -> None:
+        alone.harness.clock.advance(4 * HOUR)
+        guarded(alone, **unlimited(unconverted_country=1, home=frozenset({"DE"})))
+        alone.harness.services["near"] = Service(guard=Policy(**unlimited(home=frozenset({"IS"}))))
+        number, *others = icelanders(10)
+        for other in others:
+            await alone.harness.start(StartCommand(to=other, service="near", caller="test"))
+
+        assert await alone.start(number) is not None
 
     async def test_at_home_has_no_end(self, traffic: Traffic) -> None:
         traffic.harness.clock.advance(3 * HOUR)
