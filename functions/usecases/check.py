@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from functions.domain.caller import Services, covers
 from functions.domain.checking import Guess, judge
@@ -54,7 +54,7 @@ class CheckCommand:
 class Checked:
     valid: bool
     verification: VerificationView
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     """The result, signed; None where the code was wrong, or the answer is a repeat that comes too late for it."""
 
 

@@ -103,6 +103,15 @@ def test_each_function_reads_what_it_needs_and_no_more() -> None:
     assert receipts_settings(COMMON).table == "records"
 
 
+@pytest.mark.parametrize(("said", "read"), [({}, "keys"), ({"AUTHORIZER": "iam"}, "iam"), ({"AUTHORIZER": ""}, "keys")])
+def test_callers_have_keys_unless_api_gateway_tells_them_apart(said: dict[str, str], read: str) -> None:
+    assert api_settings(API | said).authorizer == read
+
+
+def test_an_authorizer_that_there_is_not_is_a_mistake() -> None:
+    assert problems_of(api_settings, API | {"AUTHORIZER": "none"}) == ["AUTHORIZER must be one of keys, iam, jwt"]
+
+
 def test_the_stacks_own_configuration_set_is_read() -> None:
     assert sender_settings(SENDER | {"SMS_CONFIGURATION_SET": "salvo"}).common.configuration_set == "salvo"
 
