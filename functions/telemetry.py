@@ -21,9 +21,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.domain.delivery import DeliveryStatus, Outcome
 
 NAMESPACE = "Salvo"
-"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider, a rule of the guard or a service's
-money is told by that as well. What was sent and came to use is told of each region, too: two metrics more for each
-country to which codes are sent, paid for in the hours in which they are."""
+"""Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider, a rule of the guard or the money
+of a service is told by that as well. What was sent and came to use is told of each region, too: two metrics more for
+each country to which codes are sent, paid for in the hours in which they are."""
 
 Handler = Callable[[dict[str, Any], Any], Any]
 Facts = Mapping[str, str | float | None]

@@ -94,6 +94,12 @@ def _add_traffic(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULT.receipts,
         help="does the gateway report on each message?",
     )
+    parser.add_argument(
+        "--guard",
+        action=argparse.BooleanOptionalAction,
+        default=_DEFAULT.guard,
+        help="is the guard on, and told the end user's address?",
+    )
 
 
 def _add_providers(parser: argparse.ArgumentParser) -> None:

@@ -37,6 +37,8 @@ class Load:
     """Share of messages by a provider that is told which codes were approved."""
     confirmed: float = 0.0
     """Share of messages that are looked at again (`confirm_within`)."""
+    guard: bool = True
+    """Whether starts are counted by address, block and country, as they are by default."""
     gateway_latency: float = 0.3
     memory: int = 512
     cold_starts: float = 0.01
@@ -81,8 +83,13 @@ class Load:
         return self.looked_at_again * UNCONFIRMED
 
     @property
+    def approvals(self) -> float:
+        """At most: as if nobody's code stayed unused."""
+        return self.verifications * min(self.checks, 1.0)
+
+    @property
     def approvals_told(self) -> float:
-        return self.verifications * min(self.checks, 1.0) * self.learning
+        return self.approvals * self.learning
 
     @property
     def later_jobs(self) -> float:

@@ -24,7 +24,7 @@ BATCH_CPU, MESSAGE_CPU = 0.002, 0.0006
 
 # Bytes of log, measured on the same run; tests/infra/test_cost.py measures them again. Metrics are a line for each
 # invocation; those of a check and of a receipt are counted with its line.
-SEND_LINE, METRICS_LINE, CHECK_LINE, RECEIPT_LINE = 410, 300, 460, 530
+SEND_LINE, METRICS_LINE, CHECK_LINE, RECEIPT_LINE = 880, 500, 460, 530
 ACCESS_LINE = 260
 """What the HTTP API writes for each request."""
 JOB_LINE = 350
@@ -46,12 +46,17 @@ IDLE_POLLERS, LONG_POLL = 5, 20
 
 SECRETS = 2
 """Keys and callers. Each provider has one of its own."""
-PROVIDER_METRICS, STACK_METRICS = 7, 6
+PROVIDER_METRICS, STACK_METRICS = 7, 11
 """By stack, and those of a provider by stack and provider once more."""
 FAILOVER_METRICS = 2
 """As those of a provider, where a route names two of them."""
-ALARM_METRICS = 19
+COUNTRY_METRICS, RULE_METRICS = 2, 3
+"""Of one country, and of rules that deny now and then. AWS counts them in the hours in which something is told."""
+ALARM_METRICS = 25
 """What the alarms of infra/monitoring.yaml look at: AWS counts the metrics of an alarm, not the alarms."""
+GUARD_WRITES, GUARD_READS, CONVERSION_WRITES = 3, 2, 2
+"""Units: of a start that names an address, for address, block and country; the block's last two hours, and what is
+read for many starts; and of an approval, for block and country. tests/contract/test_write_units.py counts the writes."""
 KEY_USERS = 6
 """Table, both queues, logs, topic: each renews its data key every five minutes. Assumed."""
 
@@ -99,7 +104,15 @@ def write_units(load: Load) -> float:
     batched = load.batched_starts * (fresh + 3 * back)
     keys = 2 * load.idempotent * (load.sends_over_http + load.queued_starts)
     starts = first + queued + batched + 2 * load.verifications * load.resends + keys
-    return starts + load.all_checks + load.all_receipts * (1 + load.confirmed) + _of_providers(load)
+    checks = load.all_checks + load.approvals * CONVERSION_WRITES * load.guard
+    return (
+        starts + _guarded(load) * GUARD_WRITES + checks + load.all_receipts * (1 + load.confirmed) + _of_providers(load)
+    )
+
+
+def _guarded(load: Load) -> float:
+    """Starts and resends that the guard is asked of."""
+    return (load.sends_over_http + load.queued_starts + load.batched_starts) * load.guard
 
 
 def _of_providers(load: Load) -> float:
@@ -108,7 +121,8 @@ def _of_providers(load: Load) -> float:
 
 
 def read_units(load: Load) -> float:
-    return load.queued_starts + load.all_receipts + load.looked_at_again + circuit_looks(load) / 2
+    looks = load.queued_starts + load.all_receipts + load.looked_at_again
+    return looks + _guarded(load) * GUARD_READS + circuit_looks(load) / 2
 
 
 def circuit_looks(load: Load) -> float:
@@ -154,7 +168,7 @@ def secret_calls(load: Load) -> float:
 
 def metrics(load: Load) -> float:
     of_a_provider = PROVIDER_METRICS + FAILOVER_METRICS * (load.providers > 1)
-    return (1 + load.providers) * of_a_provider + STACK_METRICS
+    return (1 + load.providers) * of_a_provider + STACK_METRICS + COUNTRY_METRICS + RULE_METRICS
 
 
 def alarm_metrics(_load: Load) -> float:

@@ -31,6 +31,10 @@ RUNBOOKS = {
     "ProviderDownAlarm": "provider-down",
     "ConversionDropAlarm": "conversion-drop",
     "ThrottlesAlarm": "throttles",
+    "GuardDenialsAlarm": "guard-denials",
+    "BudgetAlarm": "budget",
+    "ConversionClosedAlarm": "conversion-closed",
+    "SprayingAlarm": "spraying",
 }
 AWS_METRICS = {
     "AWS/SQS": {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"},
@@ -50,6 +54,10 @@ Values = Mapping[str, float | None]
 
 def sends(*, sent: float | None, rejected: float | None, failed: float | None, unknown: float | None) -> Values:
     return {"sent": sent, "rejected": rejected, "failed": failed, "unknown": unknown}
+
+
+def starts(*, denied: float | None, challenged: float | None, sent: float | None) -> Values:
+    return {"denied": denied, "challenged": challenged, "sent": sent}
 
 
 def functions(*, api: float | None, sender: float | None, receipts: float | None) -> Values:
@@ -112,6 +120,24 @@ def test_one_provider_that_is_found_to_be_down_is_an_alarm(opened: int, *, goes_
     assert _breaches(properties, opened) is goes_off
 
 
+@pytest.mark.parametrize(("percent", "goes_off"), [(50, False), (79.5, False), (80, True), (100, True)])
+def test_a_budget_of_which_four_fifths_are_spent_is_an_alarm(percent: float, *, goes_off: bool) -> None:
+    properties = ALARMS["BudgetAlarm"]
+
+    assert (properties["MetricName"], properties["Statistic"]) == ("BudgetPercent", "Maximum")
+    assert _breaches(properties, percent) is goes_off
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric"), [("ConversionClosedAlarm", "ConversionClosed"), ("SprayingAlarm", "Spraying")]
+)
+def test_what_the_guard_notices_is_an_alarm_the_first_time(alarm: str, metric: str) -> None:
+    properties = ALARMS[alarm]
+
+    assert (properties["MetricName"], properties["Statistic"]) == (metric, "Sum")
+    assert (_breaches(properties, 0), _breaches(properties, 1)) == (False, True)
+
+
 @pytest.mark.parametrize("fills_the_void", [True, False])
 @pytest.mark.parametrize(
     ("alarm", "values", "goes_off"),
@@ -138,6 +164,11 @@ def test_one_provider_that_is_found_to_be_down_is_an_alarm(opened: int, *, goes_
         ("ConversionDropAlarm", {"sent": 50, "approved": 15}, False),
         ("ConversionDropAlarm", {"sent": 49, "approved": 0}, False),
         ("ConversionDropAlarm", {"sent": 50, "approved": NEVER}, True),
+        ("GuardDenialsAlarm", starts(denied=15, challenged=0, sent=35), False),
+        ("GuardDenialsAlarm", starts(denied=15, challenged=1, sent=34), True),
+        ("GuardDenialsAlarm", starts(denied=49, challenged=0, sent=0), False),
+        ("GuardDenialsAlarm", starts(denied=50, challenged=NEVER, sent=NEVER), True),
+        ("GuardDenialsAlarm", starts(denied=NEVER, challenged=NEVER, sent=1000), False),
     ],
 )
 def test_a_share_is_an_alarm_where_there_is_enough_to_judge(

@@ -26,7 +26,7 @@ from tests.harness import fresh_number
 from tests.lambda_events import body_of, http_event
 
 CENT = 0.01
-PLAIN = Load(verifications=1_000_000, resends=0.0, checks=1.0, receipts=False, cold_starts=0.0)
+PLAIN = Load(verifications=1_000_000, resends=0.0, checks=1.0, receipts=False, guard=False, cold_starts=0.0)
 MONITORING = ROOT / "infra" / "monitoring.yaml"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
@@ -50,6 +50,7 @@ def loads(draw: st.DrawFn) -> Load:
         rated=draw(SHARES),
         learning=draw(SHARES),
         confirmed=draw(SHARES),
+        guard=draw(st.booleans()),
         gateway_latency=draw(st.floats(0.0, 8.0)),
         memory=draw(st.integers(128, 10240)),
         cold_starts=draw(SHARES),
@@ -95,6 +96,9 @@ def test_what_costs_more_write_units_is_counted_as_the_architecture_says() -> No
     assert usage.write_units(replace(started, batched=1.0, returning=1.0)) == 300
     assert usage.write_units(replace(started, resends=1.0)) == 300
     assert usage.write_units(replace(started, checks=1.0, receipts=True)) == 300
+    assert usage.write_units(replace(started, guard=True)) == 400
+    assert usage.write_units(replace(started, guard=True, resends=1.0)) == 900
+    assert usage.write_units(replace(started, guard=True, checks=1.0)) == 700
 
 
 def test_a_second_provider_costs_its_secret_its_metrics_and_half_a_read_unit_a_send() -> None:
@@ -146,7 +150,7 @@ def test_a_stack_that_nobody_uses_costs_what_stands() -> None:
     standing = {line.name: line.usd for line in bill(Load(), sms_price=0.0).by_month}
 
     assert standing["Secrets"] == pytest.approx(1.20)
-    assert standing["Metrics"] == pytest.approx(6.00)
+    assert standing["Metrics"] == pytest.approx(9.00)
     assert standing["Dashboard"] == pytest.approx(3.00)
     # Five pollers, each every 20 s, for 730 hours.
     assert standing["SQS, asked while empty"] == pytest.approx(657_000 * 0.40 / 1e6)
@@ -351,6 +355,7 @@ def _grown(load: Load, more: float) -> Iterator[Load]:
     yield replace(load, idempotent=min(1.0, load.idempotent * more))
     yield replace(load, cold_starts=min(1.0, load.cold_starts * more))
     yield replace(load, receipts=True)
+    yield replace(load, guard=True)
     yield replace(load, providers=load.providers + 1)
     yield replace(load, rated=min(1.0, load.rated * more))
     yield replace(load, learning=min(1.0, load.learning * more))

@@ -25,6 +25,7 @@ QUESTIONS = [
     "Is anything stuck?",
     "Is the API well?",
     "Is somebody draining us?",
+    "What does the guard do?",
 ]
 KNOWN = {
     NAMESPACE: METRICS,
@@ -133,13 +134,23 @@ def test_every_metric_of_ours_is_shown(widgets: list[Widget]) -> None:
     assert {metric[1] for metric in _metrics(widgets) if metric[0] == NAMESPACE} == METRICS
 
 
-def test_gateways_are_found_by_their_metrics(widgets: list[Widget]) -> None:
-    searches = [
-        found for text in _expressions(widgets) if (found := re.fullmatch(r"SEARCH\('(.+)', 'Sum', 60\)", text))
+def test_what_has_no_list_of_names_is_found_by_its_metrics(widgets: list[Widget]) -> None:
+    """Providers, rules, services, countries."""
+    found = [
+        match.groups()
+        for text in _expressions(widgets)
+        if (
+            match := re.fullmatch(
+                r"""SEARCH\('\{Salvo,stack,(\w+)\} MetricName="(\w+)" stack="salvo"', '(\w+)', \d+\)""", text
+            )
+        )
     ]
 
-    assert [found.group(1) for found in searches] == [
-        f'{{Salvo,stack,provider}} MetricName="{name}" stack="salvo"' for name in ("Sent", "SendFailed", "SendUnknown")
+    assert found == [
+        *(("provider", name, "Sum") for name in ("Sent", "SendFailed", "SendUnknown")),
+        *(("rule", name, "Sum") for name in ("Denied", "Challenged")),
+        ("service", "BudgetPercent", "Maximum"),
+        *(("region", name, "Sum") for name in ("Sent", "Approved")),
     ]
 
 
