@@ -142,7 +142,7 @@ async def recorded(
         await _send_what_is_queued(deployment)
         await _fail_to_send(deployment)
         await _wait_for_receipts(deployment)
-        await _solve_a_challenge(deployment)
+        await _solve_challenges(deployment)
         await _learn_from_guesses_and_codes(deployment)
         await _send_by_aws(deployment)
         yield {function: deployment.calls(module) for module, function in FUNCTIONS.items()}
@@ -227,14 +227,22 @@ async def _wait_for_receipts(deployment: Deployment) -> None:
     assert await deployment.started[SENDER].invoke(batch) == ALL_DONE
 
 
-async def _solve_a_challenge(deployment: Deployment) -> None:
-    to = {"to": fresh_number().e164, "service": "challenged", "ip": "9.9.9.9"}
-    await deployment.ask("POST", PATH, to, status=403)
-    made = await deployment.ask("POST", "/v1/challenges", {"to": to["to"], "service": "challenged"}, status=200)
+async def _solve_challenges(deployment: Deployment) -> None:
+    """And name the end user's address, over HTTP and in the queue."""
+    over_http, queued = ({"to": fresh_number().e164, "service": "challenged", "ip": "9.9.9.9"} for _ in range(2))
+    await deployment.ask("POST", PATH, over_http, status=403)
+    solution = await _solution(deployment, over_http["to"])
+    await deployment.ask("POST", PATH, {**over_http, "challenge": solution}, status=201)
+    batch = await deployment.queue({**queued, "challenge": await _solution(deployment, queued["to"])})
+    assert await deployment.started[SENDER].invoke(batch) == ALL_DONE
+
+
+async def _solution(deployment: Deployment, to: str) -> str:
+    made = await deployment.ask("POST", "/v1/challenges", {"to": to, "service": "challenged"}, status=200)
     challenge = altcha.Challenge.from_dict(made)
     solved = await asyncio.to_thread(altcha.solve_challenge, challenge)
     assert solved is not None
-    await deployment.ask("POST", PATH, {**to, "challenge": altcha.Payload(challenge, solved).to_base64()}, status=201)
+    return str(altcha.Payload(challenge, solved).to_base64())
 
 
 async def _learn_from_guesses_and_codes(deployment: Deployment) -> None:
