@@ -78,14 +78,15 @@ class DynamoVerificationStore:
         try:
             item = await self.table.update(record_pk(guess.id.key), _COUNT, only_if=only_if, values=values)
         except ConditionFailed as refusal:
-            return Counted(None if refusal.item is None else from_item(refusal.item), counted=False)
+            return Counted(None if refusal.item is None else await self._kept(refusal.item), counted=False)
         return Counted(await self._kept(item), counted=True)
 
     async def _kept(self, item: Item) -> Record:
-        """The counted record, kept as long as it asks for: a wrong guess makes that longer, the right one shorter.
+        """The record, kept as long as it asks for: a wrong guess makes that longer, the right one shorter.
 
         Counting is blind, so this is a second write, of a verification's first wrong guess and of a right one after
-        it. Where another write came between, that one sees to it. A lost one is no reason to hide the verdict.
+        it. Where another write came between, that one sees to it. A lost one is no reason to hide the verdict: the
+        next guess, counted or not, sees to it.
         """
         record = from_item(item)
         if int(item["ttl"]["N"]) != record.forget_at:

@@ -106,6 +106,20 @@ async def test_the_verdict_stands_where_that_cannot_be_written_down(
     assert "how long wrong guesses are remembered is not written down" in caplog.text
 
 
+async def test_what_was_not_written_down_is_by_the_next_guess_though_it_does_not_count(
+    table: Table, store: DynamoVerificationStore
+) -> None:
+    record = new_record()
+    await store.put(record, now=MORNING)
+    lost = guess(record)
+    await DynamoVerificationStore(FailingAfterTheCount(table.client, table.name), secrets.token_bytes).count_guess(lost)
+    assert await kept_for(store, record) == DAY
+
+    assert not (await store.count_guess(lost)).counted
+
+    assert await kept_for(store, record) == MONTH
+
+
 async def test_which_codes_were_vouched_is_remembered(store: DynamoVerificationStore) -> None:
     record = full_record()
     record = replace(
