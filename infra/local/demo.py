@@ -39,6 +39,9 @@ _VISIBILITY_TIMEOUT = 150
 _GIVE_UP = 300.0
 _IN_A_CALL = 10
 _LOOK_EVERY = 0.25
+_SUBSCRIBERS = 100_000_000
+_APART = 61_803_399
+"""Each number is so far from the one before it: codes to one block of numbers in a row are what the guard is for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,8 +117,9 @@ def _services(providers: Sequence[str], folder: Path) -> Path | None:
 
 def _numbers(count: int) -> list[str]:
     """German and Chinese mobile numbers; the gateway is simulated, so nobody's phone rings."""
-    start = secrets.randbelow(90_000_000)
-    return [f"+49151{start + n:08d}" if n % 5 else f"+86139{start + n:08d}" for n in range(count)]
+    start = secrets.randbelow(_SUBSCRIBERS)
+    spread = ((start + n * _APART) % _SUBSCRIBERS for n in range(count))
+    return [f"+49151{each:08d}" if n % 5 else f"+86139{each:08d}" for n, each in enumerate(spread)]
 
 
 async def _enqueue(resources: Resources, numbers: list[str]) -> None:
