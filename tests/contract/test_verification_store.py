@@ -63,7 +63,9 @@ def full_record() -> Record:
         ),
     )
     sent = tuple(Sent(ODD, f"{n:016d}") for n in range(10))
-    return replace(record, service="s" * 32, verification=live, sent=sent, failures=19, streak=99, rev=1)
+    return replace(
+        record, service="s" * 32, verification=live, sent=sent, failures=19, failures_since=ODD, streak=99, rev=1
+    )
 
 
 async def test_a_number_without_a_record_has_none(store: VerificationStore) -> None:
