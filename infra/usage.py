@@ -55,8 +55,8 @@ COUNTRY_METRICS, RULE_METRICS = 2, 3
 ALARM_METRICS = 25
 """What the alarms of infra/monitoring.yaml look at: AWS counts the metrics of an alarm, not the alarms."""
 GUARD_WRITES, GUARD_READS, CONVERSION_WRITES = 3, 2, 2
-"""Units: of a start that names an address, for address, block and country; the block's last two hours, and what is
-read for many starts; and of an approval, for block and country. tests/contract/test_write_units.py counts the writes."""
+"""Units: of a start that names an address, for address, block and country; the block's last two hours, and what
+is read for many starts; and of an approval, for block and country. tests/contract/test_write_units.py counts writes."""
 KEY_USERS = 6
 """Table, both queues, logs, topic: each renews its data key every five minutes. Assumed."""
 

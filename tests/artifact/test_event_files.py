@@ -18,6 +18,8 @@ HTTP = [
     "http_check",
     "http_status",
     "http_cancel",
+    "http_challenge",
+    "http_public_keys",
     "http_health",
     "http_receipt",
     "http_receipt_by_get",

@@ -15,7 +15,7 @@ from infra.template import functions, read
 
 MAIN = read()
 FUNCTIONS = [function.name for function in functions(MAIN)]
-OF_VERSIONS = {"LogLevel", "Tracing", "SnapStart", "SendByAws", "ReceiptsUrl", "KmsKeyArn"}
+OF_VERSIONS = {"LogLevel", "Tracing", "SnapStart", "SendByAws", "Authorizer", "ReceiptsUrl", "KmsKeyArn"}
 """Parameters that are in functions' configurations, and so need a new version when they change."""
 LONGEST_KEY = "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"
 

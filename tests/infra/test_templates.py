@@ -23,10 +23,18 @@ ROUTES = {
     "POST /v1/verifications/{id}/check": "ApiFunction",
     "GET /v1/verifications/{id}": "ApiFunction",
     "DELETE /v1/verifications/{id}": "ApiFunction",
+    "POST /v1/challenges": "ApiFunction",
+    "GET /v1/jwks.json": "ApiFunction",
     "GET /v1/health": "ApiFunction",
     "POST /v1/receipts/{provider}/{token}": "ReceiptsFunction",
     "GET /v1/receipts/{provider}/{token}": "ReceiptsFunction",
 }
+
+OPEN = {
+    *("GET /v1/health", "GET /v1/jwks.json"),
+    *("POST /v1/receipts/{provider}/{token}", "GET /v1/receipts/{provider}/{token}"),
+}
+"""To whoever comes: the receipts have a password of their own, in their address."""
 
 EVERYWHERE = {
     *("AWS_ENDPOINT_URL", "PROVIDERS_URL", "STACK_NAME", "TABLE_NAME", "LOG_LEVEL"),
@@ -34,7 +42,7 @@ EVERYWHERE = {
 }
 SENDING = EVERYWHERE | {"KEYS_SECRET", "QUEUE_URL", "SMS_CONFIGURATION_SET"}
 VARIABLES = {
-    "ApiFunction": SENDING | {"CALLERS_SECRET"},
+    "ApiFunction": SENDING | {"CALLERS_SECRET", "AUTHORIZER"},
     "SenderFunction": SENDING | {"DEAD_LETTER_QUEUE_URL", "MAX_IN_FLIGHT"},
     "ReceiptsFunction": EVERYWHERE,
 }
@@ -74,6 +82,36 @@ def test_the_template_has_exactly_the_routes_of_the_interface() -> None:
     routes = {f"{event['Method']} {event['Path']}": name for name in FUNCTIONS for event in _events(name, "HttpApi")}
 
     assert routes == ROUTES
+
+
+def test_an_authorizer_stands_before_all_routes_but_those_that_are_open_to_all() -> None:
+    paths = MAIN["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"]
+
+    asked = {
+        f"{method.upper()} {path}": operation
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    }
+    assert set(asked) == set(ROUTES) - OPEN
+    where_it_is_wanted = {"Fn::If": ["AskAuthorizer", [{"caller": []}], {"Ref": "AWS::NoValue"}]}
+    assert [operation for operation in asked.values() if operation != {"security": where_it_is_wanted}] == []
+    assert MAIN["Conditions"]["AskAuthorizer"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Authorizer"}, "keys"]}]}
+
+
+def test_the_function_is_told_who_tells_callers_apart() -> None:
+    assert FUNCTIONS["ApiFunction"].environment["AUTHORIZER"] == {"Ref": "Authorizer"}
+    assert MAIN["Parameters"]["Authorizer"]["AllowedValues"] == ["keys", "iam", "jwt"]
+    assert MAIN["Parameters"]["Authorizer"]["Default"] == "keys"
+
+
+def test_tokens_are_of_the_operators_issuer_and_for_the_operators_audience() -> None:
+    condition, schemes, otherwise = MAIN["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["Fn::If"]
+    by_jwt, jwt, iam = schemes["securitySchemes"]["caller"]["Fn::If"]
+
+    assert (condition, by_jwt, otherwise) == ("AskAuthorizer", "ByJwt", {"Ref": "AWS::NoValue"})
+    authorizer = jwt["x-amazon-apigateway-authorizer"]
+    assert authorizer["jwtConfiguration"] == {"issuer": {"Ref": "JwtIssuer"}, "audience": [{"Ref": "JwtAudience"}]}
+    assert iam["x-amazon-apigateway-authtype"] == "awsSigv4"
 
 
 def test_every_route_is_on_the_one_api_with_payload_2() -> None:
