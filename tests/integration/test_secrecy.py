@@ -588,7 +588,7 @@ def test_the_traffic_was_of_every_kind(traffic: Traffic) -> None:
     refusals = {line["code"] for line in traffic.harness.journal.of("refused")}
     outcomes = {line["outcome"] for line in traffic.harness.journal.of("send")}
 
-    assert events == {"send", "check", "refused", "receipt", "left", "failed", "buried"}
+    assert events == {"send", "check", "refused", "receipt", "left", "failed", "buried", "decision"}
     assert refusals >= {"internal", "unauthorized", "rate_limited", "idempotency_mismatch", "invalid_code", "not_found"}
     assert outcomes == set(Outcome)
     assert len(codes_of(traffic)) >= 10
@@ -619,8 +619,8 @@ def test_no_metric_names_a_code_a_key_or_a_number(traffic: Traffic) -> None:
 
     names = {name for line in told for name in line}
     texts = {value for line in told for value in line.values() if isinstance(value, str)}
-    assert names <= {"_aws", "stack", "provider", *telemetry.METRICS}
-    assert texts <= {"tests", "salvo", "yunpian"}
+    assert names <= {"_aws", "stack", "provider", "region", "rule", *telemetry.METRICS}
+    assert texts <= {"tests", "salvo", "yunpian", "DE", "number"}
     assert {"Sent", "SendUnknown", "Approved", "Refused"} <= names
 
 

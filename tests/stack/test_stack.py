@@ -177,6 +177,8 @@ async def test_each_route_of_the_template_leads_to_a_function(deployed: Deployed
 
     if path == "/v1/health":
         assert (status, answer) == (200, {"status": "ok"})
+    elif path == "/v1/jwks.json":
+        assert (status, answer.keys()) == (200, {"keys"})
     else:
         assert (status, answer["code"]) in {(401, "unauthorized"), (404, "not_found")}
 
