@@ -6,7 +6,6 @@ the sends that tried the place out, `t0`, `t1` and so on by the hour.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,8 +27,9 @@ class DynamoConversions:
 
     async def slices(self, place: Place, now: int) -> Sequence[Slice]:
         hours = now // _HOUR, now // _HOUR - 1
-        counted = await asyncio.gather(*(self._hour(place, hour) for hour in hours))
-        return [each for slices in counted for each in slices]
+        keys = {hour: _counted(place, hour) for hour in hours}
+        items = await self.table.get_many([key for each in keys.values() for key in each])
+        return [each for hour in hours for each in _slices(hour, [i for i in items if i["pk"]["S"] in keys[hour]])]
 
     async def breaker(self, place: Place) -> Breaker:
         return _breaker(await self.table.get(_pk(place), consistent=False))
@@ -69,14 +69,13 @@ class DynamoConversions:
         except ConditionFailed:
             return  # somebody judged meanwhile, and the counts began anew
 
-    async def _hour(self, place: Place, hour: int) -> list[Slice]:
-        keys = _counted(place, hour)
-        items = await asyncio.gather(*(self.table.get(key, consistent=False) for key in keys))
-        counts = [
-            Slice(hour * _HOUR + n * SLICE, _sum(items, f"s{n}"), _sum(items, f"c{n}"))
-            for n in reversed(range(_HOUR // SLICE))
-        ]
-        return [each for each in counts if each.sent or each.converted]
+
+def _slices(hour: int, items: Sequence[Item]) -> list[Slice]:
+    counts = [
+        Slice(hour * _HOUR + n * SLICE, _sum(items, f"s{n}"), _sum(items, f"c{n}"))
+        for n in reversed(range(_HOUR // SLICE))
+    ]
+    return [each for each in counts if each.sent or each.converted]
 
 
 def _counted(place: Place, hour: int) -> list[str]:
@@ -85,8 +84,8 @@ def _counted(place: Place, hour: int) -> list[str]:
     return [f"n#{place.key}#{hour}#{shard}" for shard in range(SHARDS)]
 
 
-def _sum(items: Sequence[Item | None], name: str) -> int:
-    return sum(int(item[name]["N"]) for item in items if item and name in item)
+def _sum(items: Sequence[Item], name: str) -> int:
+    return sum(int(item[name]["N"]) for item in items if name in item)
 
 
 def _told(breaker: Breaker) -> Item:

@@ -192,8 +192,23 @@ class TestTheCheck:
         assert fleet.told == ["opened"]
         assert fleet.journal.of("breaker")[0]["key"] == attempt.block_10k
 
+    async def test_only_watches_a_country_at_home_where_a_stranger_could_close_it_to_all(self, fleet: Fleet) -> None:
+        fleet.policy = Policy(modes={Rule.CONVERSION_BLOCK: Mode.OFF}, home=frozenset({"IS"}))
+        fleet.clock.advance(2 * 86_400)
+        ago = fleet.clock() - 2 * SLICE
+        for shard in range(SHARDS):
+            await fleet.counted(f"n#IS#{ago // HOUR}#{shard}", ago, 10, 1)
+
+        (at_home,) = await fleet.sandbox().look(fleet.attempt(ELSEWHERE))
+        fleet.policy = Policy(modes={Rule.CONVERSION_BLOCK: Mode.OFF}, home=frozenset({"DE"}))
+        (abroad,) = await fleet.sandbox().look(fleet.attempt(ELSEWHERE))
+
+        assert (at_home.said, at_home.mode, at_home.decides) == (Said.DENY, Mode.MONITOR, False)
+        assert (abroad.said, abroad.mode) == (Said.DENY, Mode.ENFORCE)
+        await fleet.forget("k#IS")
+
     async def test_closes_a_country_too(self, fleet: Fleet) -> None:
-        fleet.policy = Policy(modes={Rule.CONVERSION_BLOCK: Mode.OFF})
+        fleet.policy = Policy(modes={Rule.CONVERSION_BLOCK: Mode.OFF, Rule.CONVERSION_COUNTRY: Mode.ENFORCE})
         fleet.clock.advance(86_400)
         ago = fleet.clock() - 2 * SLICE
         for shard in range(SHARDS):
@@ -263,7 +278,7 @@ class TestTheCheck:
 
     async def test_a_block_that_a_closed_country_denies_keeps_its_trial(self, fleet: Fleet) -> None:
         breaker = await fleet.half_open()
-        fleet.policy = Policy()
+        fleet.policy = Policy(modes={Rule.CONVERSION_COUNTRY: Mode.ENFORCE})
         sandbox, attempt = fleet.sandbox(), fleet.attempt(ELSEWHERE)
         country = Place(Kind.COUNTRY, attempt.region)
         closed = Breaker(times=1, until=fleet.clock() + HOUR, upper=0.1)
@@ -347,7 +362,7 @@ class TestWhatItCosts:
         yield calls
         dynamodb.meta.events.unregister("before-call.dynamodb", calls.note, "count-breaker")
 
-    async def test_a_thousand_starts_in_ten_seconds_are_three_reads_of_the_block_and_no_write(
+    async def test_a_thousand_starts_in_ten_seconds_are_two_reads_and_no_write(
         self, exact_fleet: Fleet, calls: Calls
     ) -> None:
         sandbox = exact_fleet.sandbox()
@@ -356,7 +371,7 @@ class TestWhatItCosts:
             await asyncio.gather(*(sandbox.look(exact_fleet.attempt()) for _ in range(100)))
             exact_fleet.clock.advance(1)
 
-        assert calls.names == ["GetItem"] * 3
+        assert sorted(calls.names) == ["BatchGetItem", "GetItem"]
 
     async def test_a_flood_on_a_half_open_block_is_six_writes(self, exact_fleet: Fleet, calls: Calls) -> None:
         await exact_fleet.half_open()

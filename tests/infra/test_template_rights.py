@@ -24,7 +24,8 @@ ADDRESSES, SOLUTIONS = "i#*", "h#*"
 BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS = "b#*", "n#*", "k#*", "g#*", "l#*"
 NUMBERS, MONEY, DECISIONS = "e#*", "m#*", "d#*"
 GUARD = {
-    *(Right("dynamodb:GetItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS)),
+    *(Right("dynamodb:GetItem", TABLE, kind) for kind in (CLOSED, GUESSES, LISTS)),
+    *(Right("dynamodb:BatchGetItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES)),
     *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES)),
     *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (NUMBERS, MONEY, DECISIONS)),
     Right("dynamodb:UpdateItem", TABLE, ADDRESSES),

@@ -39,7 +39,13 @@ UNCAPPED = Policy(
     modes={Rule.CONVERSION_COUNTRY: Mode.OFF},
 )
 """Only what comes to use decides, and of blocks: a closed country would be closed to all other tests."""
-COUNTRIES = Policy(unconverted_country=None, numbers_1k=None, unconverted_1k=None, unconverted_10k=None)
+COUNTRIES = Policy(
+    modes={Rule.CONVERSION_COUNTRY: Mode.ENFORCE},
+    unconverted_country=None,
+    numbers_1k=None,
+    unconverted_1k=None,
+    unconverted_10k=None,
+)
 AN_HOUR_OF_ITS_OWN = itertools.count(MORNING + 365 * 86_400, 3 * 86_400)
 
 

@@ -43,8 +43,10 @@ limits = []
 confirm_within = 10
 [[sure.routes]]
 providers = [ { name = "yunpian" }, { name = "twilio", sender = "ACME" } ]
-[seen_by_api]
-[seen_by_sender]
+[seen_by_api.guard.modes]
+conversion_country = "enforce"
+[seen_by_sender.guard.modes]
+conversion_country = "enforce"
 [challenged]
 [challenged.guard]
 challenge = true
@@ -308,6 +310,9 @@ def _calls(request: Request, resources: Resources) -> Iterator[Call]:
         case "DynamoDB_20120810", "BatchExecuteStatement":
             for statement in body["Statements"]:
                 yield _insertion(statement, resources)
+        case "DynamoDB_20120810", "BatchGetItem":
+            for key in body["RequestItems"][resources.table]["Keys"]:
+                yield Call("dynamodb:BatchGetItem", "Storage.Outputs.TableArn", key["pk"]["S"])
         case "DynamoDB_20120810", operation:
             item = body["Item"] if operation == "PutItem" else body["Key"]
             assert body["TableName"] == resources.table

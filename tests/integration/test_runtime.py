@@ -179,7 +179,9 @@ class TestAThousandInvocations:
         # A call that a busy machine did not answer within a second is made again, on a connection of its own.
         repeats = len(proxy.requests) - len({request.call for request in proxy.requests})
         assert len(proxy.requests) > INVOCATIONS
-        assert 2 <= len(proxy.peers) <= 2 + repeats  # nothing goes to SQS
+        # Nothing goes to SQS. Of a block and of its country the guard reads counts and breaker at the same time.
+        at_once = {RECEIPTS: 1}.get(handler, 4)
+        assert 2 <= len(proxy.peers) <= 1 + at_once + repeats
 
     def test_look_each_secret_up_once(self, thousands: dict[str, Watched], resources: Resources, handler: str) -> None:
         looked_up = Counter(request.body["SecretId"] for request in thousands[handler].proxy.of("GetSecretValue"))

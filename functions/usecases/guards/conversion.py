@@ -61,9 +61,7 @@ class Conversion:
     """By request: for giving back."""
 
     async def look(self, attempt: Attempt) -> Sequence[Finding]:
-        asked = {
-            rule: _place(kind, attempt) for rule, kind in _KINDS.items() if attempt.policy.mode(rule) is not Mode.OFF
-        }
+        asked = {rule: _place(kind, attempt) for rule, kind in _KINDS.items() if _mode(rule, attempt) is not Mode.OFF}
         learned = await asyncio.gather(*(self._learn(rule, place, attempt) for rule, place in asked.items()))
         findings: list[Finding] = []
         for (rule, place), known in zip(asked.items(), learned, strict=True):
@@ -112,7 +110,7 @@ class Conversion:
         return Finding(
             rule=rule,
             said=Said.PASS if wait is None else Said.DENY,
-            mode=policy.mode(rule),
+            mode=_mode(rule, attempt),
             key=_shown(rule, attempt),
             count=round(100 * found.upper),
             limit=round(100 * policy.conversion_floor),
@@ -145,6 +143,18 @@ class Conversion:
         if place not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known = {each: known for each, known in self._known.items() if known.is_fresh(now)}
         return self._known.setdefault(place, _Known())
+
+
+def _mode(rule: Rule, attempt: Attempt) -> Mode:
+    """At home the country's breaker only watches, where the file does not say otherwise.
+
+    Thirty starts and no code typed in close a country, and thirty starts are to be had for nothing: a stranger would
+    close a service to all of its people. There its blocks, addresses and budget hold.
+    """
+    policy = attempt.policy
+    if rule is Rule.CONVERSION_COUNTRY and rule not in policy.modes and policy.is_home(attempt.region):
+        return Mode.MONITOR
+    return policy.mode(rule)
 
 
 def _place(kind: Kind, attempt: Attempt) -> Place:
