@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.environments import ROOT
-from infra.template import Function
+from infra.template import Function, read
 
 BUILD = ROOT / ".aws-sam" / "build"
 MOST_ZIPPED = 8_000_000
@@ -115,11 +115,18 @@ def _placeholders(variables: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _default(value: object) -> str:
+    """Of the parameter that a variable refers to, which must be one of a few words; empty where it has none."""
+    parameters = read()["Parameters"]
+    refers_to = value.get("Ref", "") if isinstance(value, dict) else ""
+    return str(parameters.get(refers_to, {}).get("Default", ""))
+
+
 def _placeholder(name: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    if name == "LOG_LEVEL":
-        return "INFO"
+    if default := _default(value):
+        return default
     if name.endswith("_SECRET"):
         return "arn:aws:secretsmanager:us-east-1:000000000000:secret:placeholder"
     return (
