@@ -12,6 +12,8 @@ from infra.doctor.subject import Subject
 
 _MOST_SKEW = 5.0
 """Seconds. Headers tell whole ones, and answers are on their way for some."""
+_TURNED_AWAY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+"""By us and by a JWT authorizer; by an IAM authorizer."""
 _LOGS = "look at ./salvo logs api --since 10m"
 
 
@@ -33,8 +35,8 @@ async def check_strangers(subject: Subject) -> list[Finding]:
     """Who has no key is turned away. The body asks for nothing, so that even an open API would send nothing."""
     try:
         async with subject.http.post(f"{subject.api}/v1/verifications", json={}, allow_redirects=False) as answer:
-            if answer.status == HTTPStatus.UNAUTHORIZED:
-                return [ok("strangers", "without a key: 401")]
+            if answer.status in _TURNED_AWAY:
+                return [ok("strangers", f"without a key: {answer.status}")]
             return [fail("strangers", f"a POST without a key is answered {answer.status}, not 401", _LOGS)]
     except (aiohttp.ClientError, TimeoutError) as error:
         return [fail("strangers", f"the API does not answer ({type(error).__name__})", _LOGS)]

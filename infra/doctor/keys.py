@@ -10,6 +10,7 @@ from infra.doctor.finding import Finding, fail, ok, warn
 from infra.doctor.subject import Subject
 from infra.stored_secret import read_secret
 
+_OUR_KEYS = "keys"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -27,6 +28,19 @@ async def check_keyring(subject: Subject) -> list[Finding]:
 
 
 async def check_callers(subject: Subject) -> list[Finding]:
+    authorizer = subject.stack.parameters.get("Authorizer", _OUR_KEYS)
+    return await _check_keys(subject) if authorizer == _OUR_KEYS else [_told_apart_by(authorizer, subject)]
+
+
+def _told_apart_by(authorizer: str, subject: Subject) -> Finding:
+    unset = [name for name in ("JwtIssuer", "JwtAudience") if not subject.stack.parameters.get(name)]
+    if authorizer == "jwt" and unset:
+        advice = f"./salvo deploy --stack-name {subject.stack.name} --parameter {unset[0]}=VALUE"
+        return fail("callers", f"nobody may call the API: {' and '.join(unset)} not set", advice)
+    return ok("callers", f"API Gateway tells them apart (Authorizer={authorizer}), and needs none of our keys")
+
+
+async def _check_keys(subject: Subject) -> list[Finding]:
     name = subject.stack.output("CallersSecretName")
     make = f"AWS_DEFAULT_REGION={subject.aws.region} ./salvo key checkout --secret {name}"
     async with subject.aws.client("secretsmanager") as client:

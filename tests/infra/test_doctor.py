@@ -31,7 +31,7 @@ from infra.doctor.finding import Finding, Level
 from infra.doctor.subject import Check, Subject
 from infra.environments import ROOT
 from tests.adapters import Vendor, open_for_business
-from tests.examined import now, served_api, with_stack
+from tests.examined import now, served_api, with_parameter, with_stack
 from tests.stub_stack import STACK, StubStack, embedded
 
 DAY = 86_400
@@ -173,6 +173,23 @@ async def test_without_a_caller_there_is_a_command_that_makes_one(salvo: Subject
 
     assert finding.level is Level.FAIL
     assert finding.advice.endswith(f"./salvo key checkout --secret {ward.stack.outputs['CallersSecretName']}")
+
+
+async def test_where_api_gateway_tells_callers_apart_nobody_needs_a_key(salvo: Subject, ward: Ward) -> None:
+    await ward.put("CallersSecretName", {})
+
+    (finding,) = await keys.check_callers(with_parameter(salvo, "Authorizer", "iam"))
+
+    assert finding.level is Level.OK
+
+
+async def test_tokens_of_no_issuer_let_nobody_in(salvo: Subject) -> None:
+    by_jwt = with_parameter(with_parameter(salvo, "Authorizer", "jwt"), "JwtAudience", "salvo")
+
+    (finding,) = await keys.check_callers(by_jwt)
+
+    assert (finding.level, "JwtIssuer" in finding.found) == (Level.FAIL, True)
+    assert finding.advice.endswith("--parameter JwtIssuer=VALUE")
 
 
 async def test_a_key_in_clear_among_the_callers_is_a_warning_and_not_told(salvo: Subject, ward: Ward) -> None:

@@ -143,6 +143,15 @@ async def test_an_api_that_is_ill_or_silent_fails(salvo: Subject, server: Api) -
     assert (silent[0].level, "does not answer" in silent[0].found) == (Level.FAIL, True)
 
 
+@pytest.mark.parametrize("status", [401, 403], ids=["by_us", "by_iam"])
+async def test_an_api_that_turns_strangers_away_is_well(salvo: Subject, server: Api, status: int) -> None:
+    server.stranger = status
+
+    (finding,) = await api.check_strangers(salvo)
+
+    assert finding.level is Level.OK
+
+
 async def test_an_api_that_lets_strangers_in_fails(salvo: Subject, server: Api) -> None:
     server.stranger = 201
 
