@@ -114,6 +114,7 @@ class TestFiftySandboxesThatWouldSendTenTimesTheBudget:
 
         assert BUDGET - SANDBOXES * (LEASE - 1) <= day.sent <= BUDGET
         assert [line["percent"] for line in day.journal.of("budget")] == [50, 80]
+        assert max(line["percent"] for line in day.journal.of("spent")) == 100
 
     async def test_send_no_more_where_each_dies_with_its_third_message_and_begins_anew(self, day: Day) -> None:
         deaths = sum(await asyncio.gather(*(day.live_and_die(10) for _ in range(SANDBOXES))))

@@ -307,22 +307,28 @@ def _calls(request: Request, resources: Resources) -> Iterator[Call]:
     """What a request needs the right to."""
     body = request.body
     match request.service, request.operation:
-        case "DynamoDB_20120810", "BatchExecuteStatement":
-            for statement in body["Statements"]:
-                yield _insertion(statement, resources)
-        case "DynamoDB_20120810", "BatchGetItem":
-            for key in body["RequestItems"][resources.table]["Keys"]:
-                yield Call("dynamodb:BatchGetItem", "Storage.Outputs.TableArn", key["pk"]["S"])
         case "DynamoDB_20120810", operation:
-            item = body["Item"] if operation == "PutItem" else body["Key"]
-            assert body["TableName"] == resources.table
-            yield Call(f"dynamodb:{operation}", "Storage.Outputs.TableArn", item["pk"]["S"])
+            yield from _items(operation, body, resources)
         case "AmazonSQS", operation:
             yield Call(f"sqs:{operation.removesuffix('Batch')}", _queue(body["QueueUrl"], resources))
         case "secretsmanager", operation:
             yield Call(f"secretsmanager:{operation}", _secret(body["SecretId"], resources))
         case other:
             raise AssertionError(f"nobody knows what right this needs: {other}")
+
+
+def _items(operation: str, body: Mapping[str, Any], resources: Resources) -> Iterator[Call]:
+    match operation:
+        case "BatchExecuteStatement":
+            for statement in body["Statements"]:
+                yield _insertion(statement, resources)
+        case "BatchGetItem":
+            for key in body["RequestItems"][resources.table]["Keys"]:
+                yield Call("dynamodb:BatchGetItem", "Storage.Outputs.TableArn", key["pk"]["S"])
+        case _:
+            item = body["Item"] if operation == "PutItem" else body["Key"]
+            assert body["TableName"] == resources.table
+            yield Call(f"dynamodb:{operation}", "Storage.Outputs.TableArn", item["pk"]["S"])
 
 
 def _insertion(statement: Mapping[str, Any], resources: Resources) -> Call:

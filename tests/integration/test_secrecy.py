@@ -622,6 +622,7 @@ def test_no_metric_names_a_code_a_key_or_a_number(traffic: Traffic) -> None:
     assert names <= {"_aws", "stack", "provider", "region", "rule", *telemetry.METRICS}
     assert texts <= {"tests", "salvo", "yunpian", "DE", "number"}
     assert {"Sent", "SendUnknown", "Approved", "Refused"} <= names
+    assert {"Sent", "Approved"} <= {name for line in told if line.get("region") == "DE" for name in line}
 
 
 def test_no_body_of_the_queues_holds_a_code_or_a_key(traffic: Traffic) -> None:
