@@ -39,6 +39,7 @@ _TYPES: Mapping[str, Any] = {
     "max_attempts": Annotated[int, Meta(ge=3, le=10)],
     "max_sends": Annotated[int, Meta(ge=1, le=10)],
     "cooldown": Annotated[int, Meta(ge=0, le=600)],
+    "longest_cooldown": Annotated[int, Meta(ge=0, le=3600)],
     "limits": _Limits,
     "failures_per_day": Annotated[int, Meta(ge=1, le=100)],
     "failures_in_a_row": Annotated[int, Meta(ge=1, le=100)],

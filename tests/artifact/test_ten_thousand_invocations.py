@@ -112,8 +112,13 @@ async def anything(life: Life) -> None:
 
 
 @pytest.fixture(scope="module")
-async def lives(environment: dict[str, str], resources: Resources, gateway: Gateway) -> AsyncIterator[dict[str, Life]]:
-    """All at once, for there is more than one processor."""
+async def lives(
+    environment: dict[str, str], resources: Resources, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, Life]]:
+    """All at once, for there is more than one processor. A wrong code for each right one is what sprayers have."""
+    services = tmp_path_factory.mktemp("life") / "services.toml"
+    services.write_text('[default.guard.modes]\nspraying = "monitor"\n', encoding="utf-8")
+    environment = {**environment, "SERVICES_FILE": str(services)}
     turns = {
         API: (a_verification(gateway), INVOCATIONS),
         SENDER: (a_message, FEWER),

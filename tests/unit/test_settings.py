@@ -306,6 +306,7 @@ def test_a_service_may_set_everything() -> None:
         "max_attempts": 3,
         "max_sends": 2,
         "cooldown": 60,
+        "longest_cooldown": 240,
         "limits": [{"count": 2, "seconds": 60}, {"count": REMEMBERED_SENDS, "seconds": 86_400}],
         "failures_per_day": 10,
         "failures_in_a_row": 50,

@@ -599,7 +599,34 @@ def test_without_limits_only_the_cooldown_counts() -> None:
     service = Service(limits=(), max_sends=10)
     record = start_again(started(service), NOW + 30, service)
 
-    assert next_send_at(record, service, NOW + 30) == NOW + 60
+    assert next_send_at(record, service, NOW + 30) == NOW + 30 + 60
+
+
+def test_who_asks_again_and_again_waits_twice_as_long_each_time_up_to_a_limit() -> None:
+    service = Service(limits=(), max_sends=10)
+    record, waits = started(service), list[int]()
+
+    for _ in range(5):
+        now = record.sent[-1].at
+        waits.append(next_send_at(record, service, now) - now)
+        record = start_again(record, now + waits[-1], service)
+
+    assert waits == [30, 60, 120, 120, 120]
+
+
+def test_the_wait_begins_anew_after_an_hour_without_an_sms() -> None:
+    service = Service(limits=(), max_sends=10)
+    again = start_again(started(service), NOW + 30, service)
+    later = start_again(again, NOW + 30 + 3600, service)
+
+    assert next_send_at(later, service, NOW + 3630) == NOW + 3630 + 30
+
+
+def test_a_cooldown_that_is_longer_than_the_longest_stays() -> None:
+    service = Service(limits=(), max_sends=10, cooldown=300)
+    record = start_again(started(service), NOW + 300, service)
+
+    assert next_send_at(record, service, NOW + 300) == NOW + 600
 
 
 def test_where_nothing_hinders_the_next_send_may_be_at_once() -> None:

@@ -165,7 +165,7 @@ def test_how_many_vouched_codes_go_out_is_the_services_own() -> None:
 
 
 def test_a_vouched_code_obeys_the_limits_of_sending() -> None:
-    service = replace(UNLIMITED, cooldown=30, limits=(Limit(5, 3600),))
+    service = replace(UNLIMITED, cooldown=30, longest_cooldown=30, limits=(Limit(5, 3600),))
 
     with pytest.raises(RateLimited) as refusal:
         trusted_start(up_to(20), NOW + 10, service)
