@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -64,6 +67,24 @@ _ADDRESS = re.compile(r"https://[a-z.-]+\.([a-z]+(?:-[a-z]+)+-[0-9])\.[a-z.]+")
 """Of a service of AWS, such as https://sms-voice.eu-central-1.amazonaws.com: with its region."""
 
 
+class _Later:
+    """A client that is made when it is first asked for something. Its operations are called as any other's."""
+
+    def __init__(self, make: Callable[[], Awaitable[Any]]) -> None:
+        self._make = make
+        self._client: Any = None
+        self._lock = asyncio.Lock()
+
+    def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
+        async def call(**request: Any) -> Any:
+            async with self._lock:
+                if self._client is None:
+                    self._client = await self._make()
+            return await getattr(self._client, operation)(**request)
+
+        return call
+
+
 class Clients:
     """Opens clients that live as long as `resources`. Region, credentials and endpoint come from the environment."""
 
@@ -74,6 +95,10 @@ class Clients:
     async def open(self, service: str) -> Any:
         config = _OF_DYNAMODB if service == "dynamodb" else CONFIG
         return await self._resources.enter_async_context(self._session.create_client(service, config=config))
+
+    def later(self, service: str) -> Any:
+        """For what most invocations never ask: making a client is a twentieth of a cold start."""
+        return _Later(partial(self.open, service))
 
     async def open_once(self, service: str, url: str | None) -> Any:
         """One that never tries twice, for calls that send. At `url`, which may be in another region."""

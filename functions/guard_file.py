@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from functions.domain.guard.decision import Mode, Rule
 from functions.domain.guard.policy import OnFailure, Policy, unguarded
+from functions.domain.part import part
 from functions.domain.service import REMEMBERED_SENDS
 from functions.providers.address import is_safe
 
@@ -28,7 +29,7 @@ _ALWAYS_ENFORCED = frozenset({Rule.NUMBER})
 """They are held by the write that stores a verification."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Spending:
     """In millionths of one currency."""
 

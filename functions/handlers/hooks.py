@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
+from functions.domain.part import part
 from functions.hooks.altcha import Altcha
 from functions.hooks.risk import HttpRiskHook
 from functions.hooks.secret import CHALLENGE_SECRET, RISK_SECRET
@@ -24,7 +24,7 @@ _FAILURE_STANDS = 30
 """Seconds that a secret which is not there is not asked for again: each start would."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Hooks:
     challenges: SolvedOnce
     risk: HttpRiskHook

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from functions.aws import Clients
+from functions.domain.part import part
 from functions.providers.account import Account
 from functions.providers.catalog import PROVIDERS
 from functions.providers.transport import Sessions
@@ -27,7 +28,7 @@ takes a tenth of it, and of one that does not the message itself will tell."""
 FetchSecret = Callable[[], Awaitable[Mapping[str, Any]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Accounts:
     common: Common
     clients: Clients

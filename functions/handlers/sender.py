@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from functions.aws import Clients
+from functions.domain.part import part
 from functions.handlers.providers import Readiness, learning
 from functions.handlers.sending import build_sending
 from functions.queues.messages import decode_job
@@ -27,7 +28,7 @@ ANSWERING = 0.25
 """Seconds that the answer to Lambda is given: without it the whole batch would come again, what was sent included."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Sender:
     send_batch: SendBatch
     redelivery: SqsRedelivery

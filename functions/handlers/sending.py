@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from functions.aws import Clients
+from functions.domain.part import part
 from functions.handlers.guarding import build_guard
 from functions.handlers.hooks import build_hooks
 from functions.handlers.providers import Accounts, Readiness, heard_of
@@ -29,7 +29,7 @@ from functions.usecases.reserve import Reserve
 from functions.usecases.submit import Submit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class SendingParts:
     table: Table
     store: DynamoVerificationStore
@@ -49,7 +49,7 @@ async def build_sending(
 ) -> SendingParts:
     table = Table(await clients.open("dynamodb"), common.table)
     store = DynamoVerificationStore(table, secrets.token_bytes)
-    secrets_client, sqs = await clients.open("secretsmanager"), await clients.open("sqs")
+    secrets_client, sqs = await clients.open("secretsmanager"), clients.later("sqs")
     keys = SecretKeys(CachedSecret(secrets_client, sending.keys_secret, wall_clock))
     queue = SqsSendQueue(sqs, sending.queue_url)
     providers = await Accounts(

@@ -18,13 +18,13 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.keys import Keyring, mac
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import Entropy, Keys
@@ -60,7 +60,7 @@ class _Payload(msgspec.Struct, frozen=True):
     solution: _Solution
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Altcha:
     """Makes challenges and knows their solutions. Both raise KeysUnavailable."""
 

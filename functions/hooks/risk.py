@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Said
+from functions.domain.part import part
 from functions.hooks.secret import entry_of
 from functions.providers import standard_webhooks
 from functions.providers.transport import Answer, Sessions, Timeouts, submit
@@ -36,7 +37,7 @@ class _Decided(msgspec.Struct):
     decision: str
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class HttpRiskHook:
     fetch_secret: Callable[[], Awaitable[Mapping[str, Any]]] = field(repr=False)
     """A secret of Standard Webhooks by service. Raises KeysUnavailable."""

@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
 from functions.domain.guard.attempt import Attempt
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.hooks.secret import entry_of
 from functions.providers.transport import Answer, Sessions, Timeouts, submit
@@ -36,7 +37,7 @@ class _Verdict(msgspec.Struct):
     error_codes: list[str] = msgspec.field(name="error-codes", default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class HttpVerifier:
     fetch_secret: Callable[[], Awaitable[Mapping[str, Any]]] = field(repr=False)
     """Raises KeysUnavailable."""

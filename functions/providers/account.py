@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from functions.domain.part import part
 from functions.domain.receipt_token import account_token, message_token
 from functions.domain.sensitive import Sensitive
 from functions.providers.transport import Sessions
 from functions.usecases.ports import Clock, Entropy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Account:
     """Nothing of it is in the repr: a bound method would show its owner."""
 

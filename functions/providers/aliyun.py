@@ -16,7 +16,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
@@ -26,6 +25,7 @@ from yarl import URL
 
 from functions.domain.delivery import Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
@@ -194,7 +194,7 @@ class _Report(msgspec.Struct):
     report_time: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class AliyunReceipts:
     """Reads SmsReport, a JSON array. Nothing is signed: the token in the address is all that there is to check."""
 

@@ -10,12 +10,13 @@ there is no address to be found out, and so no signature and no `RECEIPTS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
+from functions.domain.part import part
 from functions.providers.account import Account
 from functions.providers.aws_faults import THROTTLED, Refusal, ask, refused
 from functions.providers.gateway import USUAL
@@ -66,7 +67,7 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
 """Not here: TEXT_QUEUED and TEXT_PENDING, which are on their way still."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class AwsSms:
     """The role of the function is all the credentials that there are."""
 

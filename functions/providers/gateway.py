@@ -11,6 +11,7 @@ from typing import Generic
 from yarl import URL
 
 from functions.domain.delivery import Message, Outcome, Scope, SendResult
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, S
@@ -38,7 +39,7 @@ class Request:
     headers: Mapping[str, str] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Gateway(Generic[S]):
     """One request a send, never a second one."""
 

@@ -7,7 +7,6 @@ status codes; PyPI `infobip-api-python-client` 6.0.0 for the limits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret
@@ -221,7 +221,7 @@ _BY_ID: Mapping[int, DeliveryStatus | None] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class InfobipReceipts:
     """Reads the delivery report: JSON with a list of `results`.
 

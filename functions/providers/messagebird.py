@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -17,6 +16,7 @@ import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
@@ -155,7 +155,7 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
 """Before them come scheduled and buffered."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class MessagebirdReceipts:
     """Reads status reports: the query of a GET, or the same fields as the form of a POST."""
 

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, TypeAlias
 from urllib.parse import parse_qsl, quote
@@ -20,6 +20,7 @@ import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
@@ -156,7 +157,7 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class PlivoReceipts:
     """Reads the status callbacks: a form for each part of a message, signed with the account's token.
 

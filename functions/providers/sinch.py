@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -19,6 +19,7 @@ import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
@@ -172,7 +173,7 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
 """In small letters: the documents write Delivered, the SDK DELIVERED."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class SinchReceipts:
     acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
 

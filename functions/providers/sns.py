@@ -10,10 +10,11 @@ limit, and drops them. `aws_sms` says all that, and is asked in the same way.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from functions.domain.delivery import Message, Outcome, Scope, SendResult
+from functions.domain.part import part
 from functions.providers.account import Account
 from functions.providers.aws_faults import THROTTLED, Refusal, ask, refused
 from functions.providers.gateway import USUAL
@@ -31,7 +32,7 @@ _INVALID = frozenset({"InvalidParameter", "ParameterValueInvalid", "ValidationEx
 """The number, where the message names it. Else the text, the sender or India's ids: this route's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Sns:
     """The role of the function is all the credentials that there are."""
 

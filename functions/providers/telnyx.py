@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
@@ -230,7 +230,7 @@ _BLOCKED = frozenset(
 """The person has answered STOP; or the text was taken for spam."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class TelnyxReceipts:
     """Reads the webhooks of one message: JSON, signed with the account's key (Ed25519) over time and body."""
 

@@ -18,7 +18,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ import msgspec
 
 from functions.domain.delivery import Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.china import final_receipt
@@ -127,8 +127,8 @@ def _authorization(url: str, body: bytes, now: int, secret: TencentSecret) -> st
 
 def _signing_key(secret_key: Sensitive, date: str) -> bytes:
     key = f"TC3{secret_key.reveal()}".encode()
-    for part in (date, "sms", "tc3_request"):
-        key = _mac(key, part)
+    for step in (date, "sms", "tc3_request"):
+        key = _mac(key, step)
     return key
 
 
@@ -194,7 +194,7 @@ class _Report(msgspec.Struct):
 _DELIVERED: Mapping[str, bool] = {"SUCCESS": True, "FAIL": False}
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class TencentReceipts:
     """Reads its push, a JSON array. Nothing is signed: the token in the address is all that there is to check."""
 

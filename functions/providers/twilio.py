@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -16,6 +15,7 @@ import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
@@ -241,7 +241,7 @@ _BLOCKED = frozenset(
 _MOST_FIELDS = 128
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class TwilioReceipts:
     """Reads one status callback, a form or JSON. It names our message by the address alone."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -18,6 +17,7 @@ import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.domain.segments import Encoding, count_segments
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
@@ -210,7 +210,7 @@ _BLOCKED = frozenset({"4", "6", "14", "53"})
 _MOST_FIELDS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class VonageReceipts:
     """Reads one delivery receipt, in the query, a form or JSON, as the account's settings have it; one a part."""
 

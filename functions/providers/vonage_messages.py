@@ -13,13 +13,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
+from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret, read_secret
@@ -191,7 +191,7 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class VonageMessagesReceipts:
     """Reads one status webhook. A JSON web token in its header signs the body by its hash."""
 

@@ -51,13 +51,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
 from functions.domain.delivery import Message, Outcome, Scope, SendResult
+from functions.domain.part import part
 from functions.providers import standard_webhooks
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials
@@ -87,7 +87,7 @@ _MOST = 86_400
 _LARGEST = 2**63
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Webhook(Gateway[WebhookSecret]):
     """Whether a success needs words is the secret's to say, and `judge` knows the answer alone."""
 

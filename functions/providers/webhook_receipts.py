@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import msgspec
 
 from functions.domain.delivery import DeliveryStatus, Receipt
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.providers import standard_webhooks
 from functions.providers.credentials import read_secret
 from functions.providers.report_fields import moment, sane, word
@@ -30,7 +30,7 @@ class _Report(msgspec.Struct):
     at: str | int | float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class WebhookReceipts:
     name: str
     acknowledgement: ClassVar[Acknowledgement] = Acknowledgement(b"{}", "application/json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -11,6 +10,7 @@ import msgspec
 
 from functions.domain.delivery import Receipt
 from functions.domain.errors import InvalidRequest
+from functions.domain.part import part
 from functions.providers.china import final_receipt
 from functions.usecases.ports import Acknowledgement, Push
 
@@ -27,7 +27,7 @@ class _Report(msgspec.Struct):
     user_receive_time: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class YunpianReceipts:
     """Reads the status push: a form whose `sms_status` is a JSON array, url-encoded by the form and often once more.
 

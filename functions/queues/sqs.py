@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.domain.part import part
 from functions.queues.messages import encode_job
 from functions.usecases.ports import Entropy, Job, QueueUnavailable
 
@@ -25,7 +25,7 @@ _BATCH = 10
 """SQS takes ten entries a call."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class SqsSendQueue:
     client: Any
     """An aiobotocore SQS client."""
@@ -35,7 +35,7 @@ class SqsSendQueue:
         await _call(self.client.send_message, QueueUrl=self.url, MessageBody=encode_job(job), DelaySeconds=delay)
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class SqsDeadLetters:
     """Poison goes here at once: left to the queue it would come back five times first, in a batch with others."""
 
@@ -47,7 +47,7 @@ class SqsDeadLetters:
         await _call(self.client.send_message, QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes)
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class SqsRedelivery:
     """Brings back messages that were not carried out sooner than the queue's visibility time-out would."""
 

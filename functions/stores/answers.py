@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from functions.domain.part import part
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.usecases.ports import Entropy, StoredAnswer, StoreUnavailable
 
@@ -22,7 +21,7 @@ _OURS = "#fingerprint = :fingerprint"
 _OURS_UNANSWERED = "#fingerprint = :fingerprint AND attribute_not_exists(#answer)"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoAnswerStore:
     table: Table
     entropy: Entropy

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.domain.part import part
 from functions.usecases.ports import StoreUnavailable
 
 Item = dict[str, Any]
@@ -29,7 +29,7 @@ class ConditionFailed(Exception):
         self.item = item
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Table:
     """Every method raises StoreUnavailable where DynamoDB does not answer or refuses for load."""
 

@@ -5,9 +5,8 @@ A portion whose answer gets lost is taken and unknown to its sandbox: less is sp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from functions.domain.guard.budget import Account
+from functions.domain.part import part
 from functions.domain.verification import DAY
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.usecases.guard_ports import Lease
@@ -19,7 +18,7 @@ _TAKE = "SET #ttl = :ttl ADD #used :amount"
 _LEAVES_ENOUGH = "attribute_not_exists(#used) OR #used <= :most_before"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoAccounts:
     table: Table
 

@@ -7,9 +7,9 @@ the sends that tried the place out, `t0`, `t1` and so on by the hour.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.conversion import SLICE, TRIALS, Breaker, Kind, Place, Slice
+from functions.domain.part import part
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.usecases.guards.countries import SHARDS
 
@@ -21,7 +21,7 @@ _SAME = "#until = :until AND #times = :times"
 _UNCHANGED = f"attribute_not_exists(#pk) OR ({_SAME})"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoConversions:
     table: Table
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.counting import AnyCap, Counts, MemberCap, Step
+from functions.domain.part import part
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.usecases.guard_ports import Tally
 from functions.usecases.ports import Entropy, StoreUnavailable
@@ -31,7 +31,7 @@ _WRITE_NAME_BYTES = 6
 _NAMED = "(attribute_not_exists(#write) OR #write <> :write)"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoCounters:
     table: Table
     entropy: Entropy

@@ -6,8 +6,7 @@ own, by which a repeat of it, after an answer that got lost, is known and counts
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from functions.domain.part import part
 from functions.domain.verification import DAY
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.usecases.ports import Entropy
@@ -21,7 +20,7 @@ def number_pk(number: str) -> str:
     return f"e#{number}"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoCodesToNumbers:
     table: Table
     entropy: Entropy

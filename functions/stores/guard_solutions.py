@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from functions.domain.part import part
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 
 _FREE_OR_OURS = "attribute_not_exists(#pk) OR #request = :request"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoSolutions:
     table: Table
 

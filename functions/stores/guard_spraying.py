@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.spraying import RECENT, SLICE, Guesses, Usual, learned
+from functions.domain.part import part
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.usecases.ports import Entropy, StoreUnavailable
 
@@ -27,7 +27,7 @@ _KEPT = 3 * _HOUR
 _USUAL_KEPT = 30 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoGuesses:
     table: Table
     entropy: Entropy

@@ -6,9 +6,9 @@ DynamoDB deletes expired items days late: the conditions look at the clock thems
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from functions.domain.checking import Guess
+from functions.domain.part import part
 from functions.domain.verification import Record
 from functions.stores.dynamodb import ConditionFailed, Item, Table
 from functions.stores.record_item import from_item, record_pk, to_item
@@ -34,7 +34,7 @@ _COUNTABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class DynamoVerificationStore:
     table: Table
     entropy: Entropy

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from functions.domain.keys import Keyring
+from functions.domain.part import part
 from functions.domain.result_token import Claims, signing_seed
 from functions.usecases.ports import Keys
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from nacl.signing import SigningKey
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class TokenSigner:
     keys: Keys = field(repr=False)
 

@@ -13,6 +13,7 @@ from functions.domain.errors import NotFound, RateLimited, VerificationError
 from functions.domain.guard.attempt import Address
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import REQUEST_BYTES, VerificationId, is_key_of, parse_id, request_digest, request_from
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.result_token import claims_of
 from functions.domain.sensitive import Sensitive
@@ -58,7 +59,7 @@ class Checked:
     """The result, signed; None where the code was wrong, or the answer is a repeat that comes too late for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class CheckVerification:
     """Raises NotFound, Expired, AlreadyApproved, Canceled, AttemptsExhausted, RateLimited, IdempotencyMismatch,
     StoreUnavailable.

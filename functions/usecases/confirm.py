@@ -7,11 +7,11 @@ conditional write, and a copy of the job finds it made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from functions.domain.claims import awaits_receipt, send_unconfirmed
 from functions.domain.errors import Conflict, InvalidPhoneNumber, Refused
 from functions.domain.identity import is_key_of, parse_id
+from functions.domain.part import part
 from functions.domain.phone import parse_phone_number
 from functions.domain.service import Service
 from functions.domain.verification import Record
@@ -22,7 +22,7 @@ from functions.usecases.ports import Clock, ConfirmJob, Journal, Keys, Verificat
 from functions.usecases.reserve import Wish, code_again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class ConfirmDelivery:
     """Raises KeysUnavailable before it claims anything, and StoreUnavailable."""
 

@@ -10,6 +10,7 @@ from functions.domain.delivery import Delivery, DeliveryStatus, Message, Outcome
 from functions.domain.errors import Conflict, DeliveryRejected, DeliveryUnavailable, RateLimited
 from functions.domain.identity import reference
 from functions.domain.message import compose
+from functions.domain.part import part
 from functions.domain.routing import Via, beginning_with
 from functions.domain.sending import release, settle
 from functions.domain.sensitive import Sensitive
@@ -48,7 +49,7 @@ class Delivered:
         return self.result.outcome in {Outcome.ACCEPTED, Outcome.UNKNOWN} or self.record.verification.delivery.tries > 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Deliver:
     """A message that its first provider took needs no second write: its receipt finds the verification by itself.
 

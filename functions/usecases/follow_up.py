@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from functions.domain.part import part
 from functions.domain.verification import Record
 from functions.usecases.ports import Clock, ConfirmJob, DeliveryTimes, Journal, QueueUnavailable, SendQueue
 from functions.usecases.reserve import Wish
@@ -18,7 +18,7 @@ WORTHWHILE = 60
 """Seconds that a code must still live when it is sent again: to be read, and typed in."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class FollowUp:
     heard_of: Collection[str]
     """The providers whose receipts come to us. Of the others nobody waits for one: each code would be sent twice."""

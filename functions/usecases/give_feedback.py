@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from functions.domain.part import part
 from functions.usecases.disposition import Disposition
 from functions.usecases.ports import FeedbackJob, Journal, LearningProvider
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class GiveFeedback:
     providers: Mapping[str, LearningProvider]
     journal: Journal

@@ -21,6 +21,7 @@ from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import pseudonym
 from functions.domain.keys import Keyring
+from functions.domain.part import part
 from functions.domain.service import Service
 from functions.usecases.guard_ports import Check, ConversionCheck, Decisions, GuessCheck, GuessLimit, Outcome
 from functions.usecases.hook_ports import Challenges
@@ -34,7 +35,7 @@ class Admission:
     """To be set to False where nothing went out after all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Guard:
     checks: Sequence[Check]
     """In the order of `Rule`. The number's own limits come after them, in the write that stores the verification."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from functions.domain.caller import Services, covers
 from functions.domain.checking import cancel
 from functions.domain.errors import NotFound
 from functions.domain.identity import parse_id
+from functions.domain.part import part
 from functions.domain.service import Service
 from functions.domain.verification import Record
 from functions.usecases.advance import advance
@@ -16,7 +16,7 @@ from functions.usecases.ports import Clock, Journal, VerificationStore
 from functions.usecases.views import VerificationView, view
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class LookUpVerification:
     """Raises NotFound or StoreUnavailable."""
 
@@ -29,7 +29,7 @@ class LookUpVerification:
         return view(record, self.services.get(record.service, Service()), now=self.clock())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class CancelVerification:
     """Raises NotFound, AlreadyApproved, Expired, AttemptsExhausted or StoreUnavailable. To cancel twice is fine."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from functions.domain.errors import InvalidRequest
 from functions.domain.guard.policy import ChallengeKind
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.service import Service
 from functions.usecases.hook_ports import ChallengeMaker
 from functions.usecases.ports import Clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class MakeChallenge:
     """Raises InvalidRequest, KeysUnavailable."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import msgspec
 
 from functions.domain.errors import Conflict, IdempotencyMismatch, VerificationError
+from functions.domain.part import part
 from functions.usecases.ports import AnswerStore, Clock
 from functions.usecases.views import VerificationView
 
@@ -15,7 +15,7 @@ LEASE = 30
 """Seconds after which an unanswered request counts as dead: longer than the API function's time-out (20 s)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Once:
     answers: AnswerStore
     clock: Clock

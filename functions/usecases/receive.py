@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from functions.domain.delivery import DeliveryStatus, Receipt
 from functions.domain.errors import NotFound
 from functions.domain.identity import VerificationId, parse_reference
+from functions.domain.part import part
 from functions.domain.sending import receive
 from functions.domain.service import Service
 from functions.domain.verification import Record
@@ -15,7 +15,7 @@ from functions.usecases.advance import advance
 from functions.usecases.ports import Clock, DeliveryTimes, Journal, VerificationStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class RecordReceipt:
     """Raises StoreUnavailable: the provider should push the receipt again then."""
 

@@ -11,6 +11,7 @@ from functions.domain.errors import Conflict, CountryBlocked
 from functions.domain.guard.attempt import Address
 from functions.domain.identity import NONCE_BYTES, VerificationId, block_of, nonce_from, number_key, number_key_before
 from functions.domain.message import locales_of
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.routing import Via, choose
 from functions.domain.sending import Code, Start, first, renew, resend, resends
@@ -63,7 +64,7 @@ class Reservation:
     """To be sent; None where `record` tells that this request was here before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Reserve:
     """Raises CountryBlocked, RateLimited, Conflict, StoreUnavailable or KeysUnavailable; nothing is stored then."""
 

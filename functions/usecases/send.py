@@ -8,12 +8,12 @@ nobody knows whether the SMS went out, and the service's `on_unknown` decides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from functions.domain.claims import outcome_is_unknown, retry_unknown, take_from_queue
 from functions.domain.delivery import Delivery, DeliveryStatus, Outcome
 from functions.domain.errors import InvalidPhoneNumber, NotFound, Refused
 from functions.domain.identity import is_key_of, parse_id, request_digest
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.domain.routing import Via, beginning_with
 from functions.domain.sensitive import Sensitive
@@ -27,7 +27,7 @@ from functions.usecases.ports import Clock, Journal, Keys, SendJob, Verification
 from functions.usecases.reserve import Reserve, Wish, code_again
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class SendQueued:
     """Raises KeysUnavailable before it claims anything, and StoreUnavailable where a claim may stand."""
 

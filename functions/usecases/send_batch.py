@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from functions.domain.part import part
 from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.disposition import Disposition
 from functions.usecases.give_feedback import GiveFeedback
@@ -57,7 +58,7 @@ class Unfinished:
         return chain(self.not_begun, self.failed, self.in_doubt)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class SendBatch:
     """`in_flight` bounds the sends under way: a Lambda sandbox has 1,024 file descriptors."""
 

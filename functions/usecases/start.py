@@ -9,6 +9,7 @@ from functions.domain.delivery import DeliveryStatus
 from functions.domain.errors import DeliveryUnavailable, InvalidRequest
 from functions.domain.guard.attempt import Address
 from functions.domain.identity import REQUEST_BYTES, request_digest, request_from
+from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
@@ -45,7 +46,7 @@ class StartCommand:
     """A solution."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class StartVerification:
     """Raises the refusals of the rules, DeliveryFailed, StoreUnavailable, QueueUnavailable, KeysUnavailable."""
 

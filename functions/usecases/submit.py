@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from functions.domain.circuit import OPEN_FOR
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.failover import decisive, goes_on, speaks_of_the_provider
+from functions.domain.part import part
 from functions.domain.routing import Via
 from functions.usecases.ports import Circuits, Provider, Rates
 
@@ -25,7 +26,7 @@ Report = Callable[[SendResult, float], None]
 """Is told of each send that was tried, and the seconds that it took."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Submit:
     providers: Mapping[str, Provider]
     circuits: Circuits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from functions.domain.errors import InvalidCode, InvalidRequest
 from functions.domain.guard.attempt import parse_address
 from functions.domain.message import parse_app_hash, parse_domain, parse_locale
 from functions.domain.metadata import parse_metadata
+from functions.domain.part import part
 from functions.domain.phone import parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.usecases.check import CheckCommand, CheckVerification
@@ -39,7 +40,7 @@ _KEYS_FRESH_FOR = 300
 _LONGEST_KEY = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Api:
     start: StartVerification
     check: CheckVerification

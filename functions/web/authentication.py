@@ -7,12 +7,12 @@ digest tells an attacker's clock nothing of the key.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import Request
 
 from functions.domain.caller import Caller
+from functions.domain.part import part
 from functions.web.problems import Unauthorized
 
 _SCHEME = "bearer "
@@ -32,7 +32,7 @@ def digest_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class BearerKeys:
     callers: Callers
 

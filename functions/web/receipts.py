@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +11,7 @@ from starlette.routing import Route, Router
 
 from functions.domain.delivery import Receipt
 from functions.domain.errors import NotFound
+from functions.domain.part import part
 from functions.domain.receipt_token import SHORTEST_SECRET, read_token
 from functions.domain.sensitive import Sensitive
 from functions.usecases.ports import Clock, Journal, KeysUnavailable, Push, ReceiptReader
@@ -23,14 +23,14 @@ LARGEST = 256 * 1024
 """Bytes of a push; a hundred receipts are some 20 kB."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class ReceiptSource:
     reader: ReceiptReader
     secret: Callable[[], Awaitable[Mapping[str, Any]]]
     """The provider's. Raises KeysUnavailable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Receipts:
     sources: Mapping[str, ReceiptSource]
     record: RecordReceipt

@@ -5,9 +5,8 @@ What was taken counts as spent, so an account is never overdrawn, whoever dies w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from functions.domain.guard.decision import Rule
+from functions.domain.part import part
 
 PORTIONS = 200
 """Of a budget: as many writes a day, and no sandbox lets more than one of them go unused."""
@@ -18,7 +17,7 @@ TOLD = (50, 80)
 ALL_SERVICES = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class Account:
     """Amounts are millionths of the currency."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Address, Attempt, Pseudonym
 from functions.domain.guard.counting import Cap, Step
 from functions.domain.guard.decision import Finding, Mode, Rule
 from functions.domain.guard.network import source_of
 from functions.domain.guard.policy import Policy
+from functions.domain.part import part
 from functions.domain.verification import DAY
 from functions.usecases.guards.counting import Counting
 
@@ -17,7 +17,7 @@ HOUR = 3_600
 MINUTE = 60
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Addresses:
     """All three limits in one write, on the network's item of the day."""
 

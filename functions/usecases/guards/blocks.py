@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.conversion import SLICE
 from functions.domain.guard.counting import AnyCap, Cap, MemberCap, Step
 from functions.domain.guard.decision import Finding, Mode, Rule
 from functions.domain.guard.policy import Policy
+from functions.domain.part import part
 from functions.usecases.guard_ports import Outcome
 from functions.usecases.guards.counting import Counting
 
@@ -25,7 +25,7 @@ KEPT = 3 * HOUR
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Blocks:
     """The blocks of a thousand and of ten thousand in one write, on the latter's item of the hour."""
 

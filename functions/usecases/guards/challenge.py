@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
 from functions.domain.guard.policy import ChallengeKind
+from functions.domain.part import part
 from functions.usecases.hook_ports import Solutions, Verifier
 
 REMEMBERED_FOR = 3600
@@ -15,7 +15,7 @@ REMEMBERED_FOR = 3600
 most."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class AlwaysChallenge:
     """Counts nothing. Whether a solution came along is the guard's to see, whichever rule asks for one."""
 
@@ -29,7 +29,7 @@ class AlwaysChallenge:
         """There is nothing to: whoever fails after this solves another."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@part
 class SolvedOnce:
     """A solution is good for one request, and for repeats of that one."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2s
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.counting import Cap, Step
 from functions.domain.guard.decision import Finding, Mode, Rule
 from functions.domain.guard.policy import Policy
+from functions.domain.part import part
 from functions.usecases.guard_ports import Outcome
 from functions.usecases.guards.blocks import HOUR, KEPT, slice_of
 from functions.usecases.guards.counting import Counting
@@ -24,7 +24,7 @@ LEAST_SHARE = 25
 """Of a cap. A smaller one would often be full by chance where the others have room."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Countries:
     """One write a start; for countries at home only where their share of codes that come to use is looked at."""
 

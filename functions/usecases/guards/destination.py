@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
+from functions.domain.part import part
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Destination:
     """Counts nothing."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
+from functions.domain.part import part
 from functions.domain.verification import DAY
 from functions.usecases.guard_ports import CodesToNumbers
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Everywhere:
     """For deployments with more than one service. One write a start."""
 

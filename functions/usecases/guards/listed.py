@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
 from functions.domain.guard.lists import Effect, Entry, Subject, standing
+from functions.domain.part import part
 from functions.usecases.guard_ports import Lists
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Listed:
     """Counts nothing."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding
+from functions.domain.part import part
 
 
 class Remembering(Protocol):
@@ -15,7 +15,7 @@ class Remembering(Protocol):
         """Its findings where it refuses the attempt by what it remembers; else none, and it has to be asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class RefusedLately:
     """Says nothing but what one of the checks would say, and only where that decides."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
 from functions.domain.guard.policy import OnFailure
+from functions.domain.part import part
 from functions.usecases.hook_ports import RiskHook
 
 _WITHOUT_ANSWER = {OnFailure.ALLOW: Said.PASS, OnFailure.DENY: Said.DENY}
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class Risk:
     """Counts nothing."""
 
