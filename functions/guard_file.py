@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +12,6 @@ from msgspec import Meta
 
 from functions.domain.guard.decision import Mode, Rule
 from functions.domain.guard.policy import OnFailure, Policy, unguarded
-from functions.domain.part import part
 from functions.domain.service import REMEMBERED_SENDS
 from functions.providers.address import is_safe
 
@@ -29,7 +28,7 @@ _ALWAYS_ENFORCED = frozenset({Rule.NUMBER})
 """They are held by the write that stores a verification."""
 
 
-@part
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
     """In millionths of one currency."""
 

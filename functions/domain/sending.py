@@ -5,7 +5,6 @@ Who has a message in hand meanwhile is told by claims.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from functions.domain.code import same_digest
@@ -15,8 +14,6 @@ from functions.domain.identity import VerificationId
 from functions.domain.service import REMEMBERED_SENDS, Service
 from functions.domain.verification import Record, Sent, State, Verification
 from functions.domain.wrong_guesses import attempts, settle_failures, used_up_until, vouched_until
-
-_HOUR = 3600
 
 _REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.REJECTED})
 """What a receipt can tell, and no answer takes back."""
@@ -117,17 +114,19 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
 def next_send_at(record: Record, service: Service, now: int) -> int:
     """The first second at which another SMS to this number is allowed."""
     times = [sent.at for sent in record.sent]
-    earliest = [times[-1] + _cooldown(times, service)] if times else []
+    earliest = [times[-1] + _cooldown(record, service, now)] if times else []
     earliest += [times[-limit.count] + limit.seconds for limit in service.limits if len(times) >= limit.count]
     if resends(record, now) and record.verification.sends >= service.max_sends:
         earliest.append(record.verification.expires_at)
     return max([now, *earliest])
 
 
-def _cooldown(times: Sequence[int], service: Service) -> int:
-    """After the latest of these sends: who asks again and again waits longer each time."""
-    lately = sum(time > times[-1] - _HOUR for time in times)
-    return min(service.cooldown << (lately - 1), max(service.cooldown, service.longest_cooldown))
+def _cooldown(record: Record, service: Service, now: int) -> int:
+    """Who asks for the same code again and again waits longer each time. A new verification begins anew, so that nobody
+    learns from the wait whether a number was known.
+    """
+    sends = record.verification.sends if resends(record, now) else 1
+    return min(service.cooldown << max(sends - 1, 0), max(service.cooldown, service.longest_cooldown))
 
 
 def release(record: Record, request: str, now: int, result: SendResult) -> Record | None:

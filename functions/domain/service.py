@@ -56,7 +56,7 @@ class Service:
     max_sends: int = 5
     """SMS for one verification: the first and its resends."""
     cooldown: int = 30
-    """Seconds between the first two SMS to a number. Each further one within an hour doubles it."""
+    """Seconds between the first two SMS to a number. Each further one of a verification doubles it."""
     longest_cooldown: int = 120
     """Seconds at most."""
     limits: tuple[Limit, ...] = (Limit(3, 600), Limit(5, 3600), Limit(10, 86_400))

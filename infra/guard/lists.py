@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -114,7 +115,8 @@ def _update(made: Change, over: list[Subject]) -> dict[str, Any]:
 
 def _item(made: Change) -> Item:
     return {
-        "pk": {"S": f"{CHANGES}{made.at}#{attribute(made.subject)}"},
+        # Two changes within a second are two.
+        "pk": {"S": f"{CHANGES}{made.at}#{secrets.token_hex(4)}#{attribute(made.subject)}"},
         "at": {"N": str(made.at)},
         "told": {"S": made.told},
         "ttl": {"N": str(made.at + _KEPT_FOR)},

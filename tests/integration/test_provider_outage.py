@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from functions.domain.delivery import Message, Outcome, SendResult
+from functions.domain.part import part
 from functions.domain.routing import Via
 from functions.stores.circuits import DynamoCircuits
 from functions.stores.dynamodb import Table
@@ -30,7 +31,7 @@ GENEROUS = 30.0
 """Seconds of patience with the table: a busy machine is no silent store."""
 
 
-@dataclass(frozen=True, slots=True)
+@part
 class ObservedTable(Table):
     """Says whether anybody waits for it, so that the simulated time can wait too."""
 

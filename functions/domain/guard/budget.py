@@ -5,8 +5,9 @@ What was taken counts as spent, so an account is never overdrawn, whoever dies w
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from functions.domain.guard.decision import Rule
-from functions.domain.part import part
 
 PORTIONS = 200
 """Of a budget: as many writes a day, and no sandbox lets more than one of them go unused."""
@@ -17,7 +18,7 @@ TOLD = (50, 80)
 ALL_SERVICES = "*"
 
 
-@part
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """Amounts are millionths of the currency."""
 
