@@ -114,19 +114,23 @@ def resend(record: Record, start: Start, code: Code, service: Service, now: int)
 def next_send_at(record: Record, service: Service, now: int) -> int:
     """The first second at which another SMS to this number is allowed."""
     times = [sent.at for sent in record.sent]
-    earliest = [times[-1] + _cooldown(record, service, now)] if times else []
+    earliest = [_cooled_down_at(times[-1], record, service, now)] if times else []
     earliest += [times[-limit.count] + limit.seconds for limit in service.limits if len(times) >= limit.count]
     if resends(record, now) and record.verification.sends >= service.max_sends:
         earliest.append(record.verification.expires_at)
     return max([now, *earliest])
 
 
-def _cooldown(record: Record, service: Service, now: int) -> int:
-    """Who asks for the same code again and again waits longer each time. A new verification begins anew, so that nobody
-    learns from the wait whether a number was known.
+def _cooled_down_at(latest: int, record: Record, service: Service, now: int) -> int:
+    """Who asks for the same code again and again waits longer each time, and at most until the code is over.
+
+    A new verification begins anew, so that nobody learns from the wait whether a number was known.
     """
-    sends = record.verification.sends if resends(record, now) else 1
-    return min(service.cooldown << max(sends - 1, 0), max(service.cooldown, service.longest_cooldown))
+    if not resends(record, now):
+        return latest + service.cooldown
+    grown = service.cooldown << (record.verification.sends - 1)
+    wait = min(grown, max(service.cooldown, service.longest_cooldown))
+    return min(latest + wait, max(latest + service.cooldown, record.verification.expires_at))
 
 
 def release(record: Record, request: str, now: int, result: SendResult) -> Record | None:

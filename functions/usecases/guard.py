@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from functions.domain.errors import (
     BlockedByGuard,
@@ -68,24 +69,26 @@ class Guard:
 
     async def approved(self, outcome: Outcome) -> None:
         """A code came to use."""
-        learning = [check for check in self.checks if isinstance(check, ConversionCheck)]
-        await asyncio.gather(*(check.approved(outcome) for check in learning))
+        learning: list[ConversionCheck] = _with("approved", self.checks)
+        for check in learning:
+            await check.approved(outcome)
 
     async def admit_guess(self, ip: Address, service: Service, keys: Keyring, at: int) -> None:
         """Before a guess is counted: whoever tries many codes from one address uses up no more attempts of others.
 
         Raises RateLimited, StoreUnavailable.
         """
-        for check in self.checks:
-            if isinstance(check, GuessLimit):
-                wait = await check.wait(ip, service.guard, partial(pseudonym, keys), at)
-                if wait is not None:
-                    raise RateLimited("too many codes were tried", retry_after=wait)
+        limits: list[GuessLimit] = _with("wait", self.checks)
+        for check in limits:
+            wait = await check.wait(ip, service.guard, partial(pseudonym, keys), at)
+            if wait is not None:
+                raise RateLimited("too many codes were tried", retry_after=wait)
 
     async def guessed(self, service: Service, *, right: bool, at: int) -> None:
         """A guess was counted."""
-        learning = [check for check in self.checks if isinstance(check, GuessCheck)]
-        await asyncio.gather(*(check.guessed(service.name, service.guard, right=right, at=at) for check in learning))
+        learning: list[GuessCheck] = _with("guessed", self.checks)
+        for check in learning:
+            await check.guessed(service.name, service.guard, right=right, at=at)
 
     async def _ask(self, attempt: Attempt) -> tuple[Decision, list[Check]]:
         decision, counted = Decision(), list[Check]()
@@ -126,6 +129,11 @@ class Guard:
             findings=" ".join(_brief(finding) for finding in decision.findings),
         )
         await self.decisions.keep(decision, attempt)
+
+
+def _with(method: str, checks: Sequence[Check]) -> list[Any]:
+    """Those of a kind. By its one method: to ask for a protocol takes longer than two answers may differ."""
+    return [check for check in checks if hasattr(check, method)]
 
 
 async def _look(check: Check, attempt: Attempt, lifted: frozenset[Rule]) -> Sequence[Finding]:

@@ -544,6 +544,8 @@ async def traffic(
         harness.journal = LoggingJournal()
         unreachable = await yunpian.open_provider(replace(account, url="http://127.0.0.1:1"))
         made = Traffic(harness, own_resources, sqs, unreachable)
+        with contextlib.redirect_stdout(io.StringIO()):
+            telemetry._meter.flush()  # what other tests of this process counted
         with logging_as_in_production("DEBUG") as log:
             await made.of_a_verification()
             await made.of_refusals()
