@@ -7,18 +7,21 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
 
-from functions.domain.delivery import Message
+from functions.domain.delivery import Message, SendResult
 from functions.domain.phone import parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
-from functions.usecases.ports import Push
+from functions.providers.transport import Timeouts
+from functions.usecases.ports import Provider, Push
 from tests.harness import MORNING
+
+P = TypeVar("P", bound=Provider)
 
 CODE = "481516"
 GERMAN = "+4915112345678"
@@ -27,6 +30,9 @@ AMERICAN = "+12065550100"
 REFERENCE = "vfy_k1_abcdefghijklmnopqrstuvwxabcdefghijklmnop.1"
 TOKEN = "a-token-nobody-guesses-of-32-and-more-characters"
 RECEIPTS_URL = "https://sms.example.com"
+
+PATIENT = Timeouts(connect=30, whole=60)
+"""For faults that come by themselves: a slow machine must not turn them into time-outs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,42 @@ def a_message(to: str = GERMAN, text: str = f"{CODE} is your code.", **more: Any
     """To a German phone, valid for five minutes."""
     described = {"code": Sensitive(CODE), "reference": REFERENCE, "valid_for": 300, **more}
     return Message(to=parse_phone_number(to), text=Sensitive(text), **described)
+
+
+async def opened_at(
+    open_provider: Callable[[Account], Awaitable[P]],
+    secret: Mapping[str, Any],
+    prefix: str,
+    vendor: Vendor,
+    http: aiohttp.ClientSession,
+    receipts_url: str | None = None,
+    **entries: Any,
+) -> P:
+    """The provider at a vendor that is open. `entries` are the secret's that differ."""
+    account = an_account({**secret, **entries}, http, url=f"{vendor.url}{prefix}", receipts_url=receipts_url)
+    return await open_provider(account)
+
+
+async def sent_by(
+    open_provider: Callable[[Account, Timeouts], Awaitable[Provider]],
+    secret: Mapping[str, Any],
+    route: Mapping[str, Any],
+    http: aiohttp.ClientSession,
+    vendor: Vendor,
+    *,
+    prefix: str = "",
+    receipts_url: str | None = None,
+    timeouts: Timeouts = PATIENT,
+    entries: Mapping[str, Any] | None = None,
+    **message: Any,
+) -> SendResult:
+    """What becomes of one message at a vendor that is open for it alone. `entries` are the secret's that differ."""
+    async with open_for_business(vendor):
+        account = an_account(
+            {**secret, **(entries or {})}, http, url=f"{vendor.url}{prefix}", receipts_url=receipts_url
+        )
+        provider = await open_provider(account, timeouts)
+        return await provider.send(a_message(**{**route, **message}))
 
 
 def a_push(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -33,7 +33,7 @@ class Accounts:
     common: Common
     clients: Clients
     secrets_client: Any
-    session: Sessions = field(repr=False)
+    session: Sessions
 
     async def open_all(self) -> dict[str, Provider]:
         """A provider for each name that a route has."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import field
 from typing import Any
 
 from functions.domain.part import part
@@ -15,16 +14,14 @@ from functions.usecases.ports import Clock, Entropy
 
 @part
 class Account:
-    """Nothing of it is in the repr: a bound method would show its owner."""
-
-    fetch_secret: Callable[[], Awaitable[Mapping[str, Any]]] = field(repr=False)
+    fetch_secret: Callable[[], Awaitable[Mapping[str, Any]]]
     """Raises KeysUnavailable."""
-    session: Sessions = field(repr=False)
-    open_aws: Callable[[str, str | None], Awaitable[Any]] = field(repr=False)
+    session: Sessions
+    open_aws: Callable[[str, str | None], Awaitable[Any]]
     """An aiobotocore client that lives as long as the function and never tries twice: of this service, at this address
     (None: AWS's own)."""
-    clock: Clock = field(repr=False)
-    entropy: Entropy = field(repr=False)
+    clock: Clock
+    entropy: Entropy
     url: str | None = None
     """Instead of the provider's own address, without a slash at the end. It may have a path."""
     receipts_url: str | None = None

@@ -10,7 +10,6 @@ there is no address to be found out, and so no signature and no `RECEIPTS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Any, ClassVar
 
 import msgspec
@@ -71,7 +70,7 @@ _STATUSES: Mapping[str, DeliveryStatus] = {
 class AwsSms:
     """The role of the function is all the credentials that there are."""
 
-    client: Any = field(repr=False)
+    client: Any
     """aiobotocore's, which tries once."""
     configuration_set: str | None
     timeouts: Timeouts = USUAL

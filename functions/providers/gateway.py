@@ -46,12 +46,12 @@ class Gateway(Generic[S]):
     name: str
     account: Account
     credentials: Credentials[S]
-    request: Callable[[Message, S, Account], Request | SendResult] = field(repr=False)
+    request: Callable[[Message, S, Account], Request | SendResult]
     """Or the result, where the vendor has no way to send this message and need not be asked."""
-    judge: Callable[[Answer], SendResult] = field(repr=False)
+    judge: Callable[[Answer], SendResult]
     """Reads the answer, whatever its status. Raises nothing."""
     timeouts: Timeouts = USUAL
-    feedback: Callable[[str, S, Account], Request | None] = field(default=lambda *_: None, repr=False)
+    feedback: Callable[[str, S, Account], Request | None] = lambda *_: None
     """Tells the vendor that the message of this id did its work. None where it, or this account, has no such call."""
 
     @property

@@ -10,7 +10,6 @@ limit, and drops them. `aws_sms` says all that, and is asked in the same way.
 from __future__ import annotations
 
 import re
-from dataclasses import field
 from typing import Any, ClassVar
 
 from functions.domain.delivery import Message, Outcome, Scope, SendResult
@@ -36,7 +35,7 @@ _INVALID = frozenset({"InvalidParameter", "ParameterValueInvalid", "ValidationEx
 class Sns:
     """The role of the function is all the credentials that there are."""
 
-    client: Any = field(repr=False)
+    client: Any
     """aiobotocore's, which tries once."""
     timeouts: Timeouts = USUAL
     name: ClassVar[str] = NAME

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -39,6 +38,7 @@ from tests.adapters import (
     open_for_business,
     says,
     says_nothing,
+    sent_by,
 )
 
 SECRET = {"access_key_id": "LTAI-made-up-access-key-id", "access_key_secret": "made-up-access-key-secret"}
@@ -46,30 +46,10 @@ ROUTE = {"template": "SMS_154950909", "signature": "测试签名"}
 TAKEN = {"Message": "OK", "RequestId": "F655A8D5-B967-440B-8683", "Code": "OK", "BizId": "900619746936498440^0"}
 ACCEPTED = (TAKEN, 200)
 
-PATIENT = Timeouts(connect=30, whole=60)
 SHORT_WHOLE = Timeouts(connect=0.4, whole=0.5)
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def send(
-    http: aiohttp.ClientSession,
-    vendor: Vendor,
-    to: str = CHINESE,
-    *,
-    prefix: str = "",
-    timeouts: Timeouts = PATIENT,
-    **more: Any,
-) -> SendResult:
-    async with open_for_business(vendor):
-        account = an_account(SECRET, http, url=f"{vendor.url}{prefix}", receipts_url=RECEIPTS_URL)
-        provider = await open_provider(account, timeouts)
-        return await provider.send(a_message(to, **{**ROUTE, **more}))
+send = partial(sent_by, open_provider, SECRET, {"to": CHINESE, **ROUTE}, receipts_url=RECEIPTS_URL)
 
 
 def query(asked: Asked) -> dict[str, str]:
@@ -116,7 +96,7 @@ async def test_the_headers_that_are_signed_and_no_content_type_which_is_not(http
 async def test_a_number_abroad_has_its_country_code_and_no_plus(http: aiohttp.ClientSession) -> None:
     vendor = says(TAKEN)
 
-    await send(http, vendor, GERMAN)
+    await send(http, vendor, to=GERMAN)
 
     assert query(vendor.request)["PhoneNumbers"] == "4915112345678"
 
@@ -124,7 +104,7 @@ async def test_a_number_abroad_has_its_country_code_and_no_plus(http: aiohttp.Cl
 async def test_a_number_of_hong_kong_is_one_abroad(http: aiohttp.ClientSession) -> None:
     vendor = says(TAKEN)
 
-    await send(http, vendor, "+85251234567")
+    await send(http, vendor, to="+85251234567")
 
     assert query(vendor.request)["PhoneNumbers"] == "85251234567"
 

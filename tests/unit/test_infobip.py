@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,23 +14,22 @@ from hypothesis import strategies as st
 
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
-from functions.providers.account import Account
 from functions.providers.gateway import Request
 from functions.providers.infobip import RECEIPTS, open_provider
-from functions.providers.transport import Timeouts
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
     CODE,
     GERMAN,
+    PATIENT,
     RECEIPTS_URL,
     REFERENCE,
-    Vendor,
     a_message,
     a_push,
     an_account,
     hangs_up,
     open_for_business,
     says,
+    sent_by,
 )
 from tests.harness import MORNING
 
@@ -56,31 +55,16 @@ def answer(number: int, group: int) -> dict[str, Any]:
 
 ACCEPTED = (answer(26, 1), 200)
 
-PATIENT = Timeouts(connect=30, whole=60)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def send(account: Account, **message: Any) -> SendResult:
-    provider = await open_provider(account, timeouts=PATIENT)
-    return await provider.send(a_message(**{**ROUTE, **message}))
-
-
-async def answered(http: aiohttp.ClientSession, vendor: Vendor, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        return await send(an_account(SECRET, http, url=vendor.url), **message)
+answered = partial(sent_by, open_provider, SECRET, ROUTE)
 
 
 # The request
 
 
 async def test_a_message_as_it_stands_on_the_wire(http: aiohttp.ClientSession) -> None:
-    async with open_for_business(says(*ACCEPTED)) as vendor:
-        result = await send(an_account(SECRET, http, url=f"{vendor.url}/infobip", receipts_url=RECEIPTS_URL))
+    vendor = says(*ACCEPTED)
+
+    result = await answered(http, vendor, prefix="/infobip", receipts_url=RECEIPTS_URL)
 
     asked = vendor.request
     assert (asked.method, asked.path) == ("POST", "/infobip/sms/3/messages")
@@ -151,7 +135,7 @@ async def test_the_message_dies_with_its_code(http: aiohttp.ClientSession, valid
     ],
 )
 async def test_indias_register_is_told_of_indian_messages(
-    http: aiohttp.ClientSession, to: str, named: dict[str, str], regional: object
+    http: aiohttp.ClientSession, to: str, named: dict[str, Any], regional: object
 ) -> None:
     vendor = says(*ACCEPTED)
 

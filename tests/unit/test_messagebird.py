@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,7 +18,6 @@ from hypothesis import strategies as st
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.providers.messagebird import BASE_URL, RECEIPTS, open_provider
-from functions.providers.transport import Timeouts
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
     CODE,
@@ -26,12 +26,11 @@ from tests.adapters import (
     REFERENCE,
     TOKEN,
     Vendor,
-    a_message,
     a_push,
     an_account,
     hangs_up,
-    open_for_business,
     says,
+    sent_by,
 )
 
 ACCESS_KEY = "w223tVQTcLO4ufBTuJxjvzwJ2"
@@ -56,21 +55,7 @@ ACCEPTED = (
     201,
 )
 
-PATIENT = Timeouts(connect=30, whole=60)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def answered(http: aiohttp.ClientSession, vendor: Vendor, **more: Any) -> SendResult:
-    message = {**ROUTE, **{name: value for name, value in more.items() if name != "receipts_url"}}
-    async with open_for_business(vendor):
-        account = an_account(SECRET, http, url=vendor.url, receipts_url=more.get("receipts_url"))
-        provider = await open_provider(account, timeouts=PATIENT)
-        return await provider.send(a_message(**message))
+answered = partial(sent_by, open_provider, SECRET, ROUTE)
 
 
 # The request

@@ -23,15 +23,13 @@ from functions.domain.delivery import Outcome, SendResult
 from functions.providers.catalog import PROVIDERS
 from functions.providers.transport import Timeouts
 from functions.usecases.ports import Provider
-from tests.adapters import CHINESE, a_message, an_account
+from tests.adapters import CHINESE, PATIENT, a_message, an_account
 from tests.aws_accounts import an_aws_account, set_credentials
 from tests.unit.test_transport import Behaviour, Line, Server, answering, page, self_signed, serving
 
 __all__ = ["self_signed"]
 
 NAMES = sorted(PROVIDERS)
-PATIENT = Timeouts(connect=30, whole=60)
-"""For faults that come by themselves: a slow machine must not turn them into time-outs."""
 HASTY = Timeouts(connect=5, whole=6)
 
 _TESTS_OF = {"yunpian_multi": "yunpian"}
@@ -41,12 +39,6 @@ _TESTS_OF = {"yunpian_multi": "yunpian"}
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     set_credentials(monkeypatch)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 def example_of(name: str) -> ModuleType:

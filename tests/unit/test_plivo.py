@@ -6,7 +6,8 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,24 +18,23 @@ from hypothesis import strategies as st
 
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
-from functions.providers.account import Account
 from functions.providers.gateway import Request
 from functions.providers.plivo import RECEIPTS, open_provider
-from functions.providers.transport import Timeouts
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
     CODE,
     GERMAN,
+    PATIENT,
     RECEIPTS_URL,
     REFERENCE,
     TOKEN,
-    Vendor,
     a_message,
     a_push,
     an_account,
     hangs_up,
     open_for_business,
     says,
+    sent_by,
 )
 from tests.harness import MORNING
 
@@ -46,23 +46,7 @@ UUID = "5b40a428-bfc7-4daf-9d06-726c558bf3b8"
 ACCEPTED = ({"api_id": "948b0b2a", "message": "message(s) queued", "message_uuid": [UUID]}, 202)
 INDIAN = "+919876543210"
 
-PATIENT = Timeouts(connect=30, whole=60)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def send(account: Account, **message: Any) -> SendResult:
-    provider = await open_provider(account, timeouts=PATIENT)
-    return await provider.send(a_message(**{**ROUTE, **message}))
-
-
-async def answered(http: aiohttp.ClientSession, vendor: Vendor, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        return await send(an_account(SECRET, http, url=vendor.url), **message)
+answered = partial(sent_by, open_provider, SECRET, ROUTE)
 
 
 # The request
@@ -71,8 +55,9 @@ BASIC = "Basic " + base64.b64encode(b"MAXXXXXXXXXXXXXXXXXX:test_token").decode()
 
 
 async def test_a_message_as_it_stands_on_the_wire(http: aiohttp.ClientSession) -> None:
-    async with open_for_business(says(*ACCEPTED)) as vendor:
-        result = await send(an_account(SECRET, http, url=f"{vendor.url}/plivo", receipts_url=RECEIPTS_URL))
+    vendor = says(*ACCEPTED)
+
+    result = await answered(http, vendor, prefix="/plivo", receipts_url=RECEIPTS_URL)
 
     asked = vendor.request
     assert (asked.method, asked.path) == ("POST", "/plivo/v1/Account/MAXXXXXXXXXXXXXXXXXX/Message/")
@@ -150,7 +135,7 @@ async def test_the_message_leaves_the_queue_with_its_code(
     ],
 )
 async def test_indias_register_is_told_of_indian_messages(
-    http: aiohttp.ClientSession, to: str, named: dict[str, str], registered: dict[str, str]
+    http: aiohttp.ClientSession, to: str, named: dict[str, Any], registered: dict[str, str]
 ) -> None:
     vendor = says(*ACCEPTED)
 

@@ -6,8 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
 
 import aiohttp
 import pytest
@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
-from functions.providers.account import Account
 from functions.providers.gateway import Request
 from functions.providers.sinch import RECEIPTS, open_provider
-from functions.providers.transport import Timeouts
 from functions.usecases.ports import KeysUnavailable
 from tests.adapters import (
     CODE,
     GERMAN,
+    PATIENT,
     RECEIPTS_URL,
     REFERENCE,
     TOKEN,
@@ -34,6 +33,7 @@ from tests.adapters import (
     hangs_up,
     open_for_business,
     says,
+    sent_by,
 )
 
 API_TOKEN = "9b07c0e4d2f84d9fa1c4"
@@ -41,32 +41,16 @@ SECRET = {"service_plan_id": "plan-7", "api_token": API_TOKEN}
 ROUTE = {"sender": "ACME"}
 ACCEPTED = ({"id": "01FC66621XXXXX119Z8PMV1QPQ", "to": ["4915112345678"], "from": "ACME", "canceled": False}, 201)
 
-PATIENT = Timeouts(connect=30, whole=60)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def send(account: Account, **message: Any) -> SendResult:
-    provider = await open_provider(account, timeouts=PATIENT)
-    return await provider.send(a_message(**{**ROUTE, **message}))
-
-
-async def answered(http: aiohttp.ClientSession, vendor: Vendor, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        return await send(an_account(SECRET, http, url=vendor.url), **message)
+answered = partial(sent_by, open_provider, SECRET, ROUTE)
 
 
 # The request
 
 
 async def test_a_batch_of_one_as_it_stands_on_the_wire(http: aiohttp.ClientSession) -> None:
-    async with open_for_business(says(*ACCEPTED)) as vendor:
-        account = an_account(SECRET, http, url=f"{vendor.url}/sinch", receipts_url=RECEIPTS_URL)
-        result = await send(account)
+    vendor = says(*ACCEPTED)
+
+    result = await answered(http, vendor, prefix="/sinch", receipts_url=RECEIPTS_URL)
 
     asked = vendor.request
     assert (asked.method, asked.path) == ("POST", "/sinch/xms/v1/plan-7/batches")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -17,10 +17,8 @@ from hypothesis import strategies as st
 
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest, InvalidSignature
-from functions.providers.account import Account
 from functions.providers.gateway import Request
 from functions.providers.telnyx import RECEIPTS, open_provider
-from functions.providers.transport import Timeouts
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
     CODE,
@@ -28,13 +26,12 @@ from tests.adapters import (
     RECEIPTS_URL,
     REFERENCE,
     TOKEN,
-    Vendor,
     a_message,
     a_push,
     an_account,
     hangs_up,
-    open_for_business,
     says,
+    sent_by,
 )
 from tests.harness import MORNING
 
@@ -60,31 +57,16 @@ SENT: dict[str, Any] = {
 }
 ACCEPTED = ({"data": SENT}, 200)
 
-PATIENT = Timeouts(connect=30, whole=60)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def send(account: Account, **message: Any) -> SendResult:
-    provider = await open_provider(account, timeouts=PATIENT)
-    return await provider.send(a_message(**{**ROUTE, **message}))
-
-
-async def answered(http: aiohttp.ClientSession, vendor: Vendor, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        return await send(an_account(SECRET, http, url=vendor.url), **message)
+answered = partial(sent_by, open_provider, SECRET, ROUTE)
 
 
 # The request
 
 
 async def test_a_message_as_it_stands_on_the_wire(http: aiohttp.ClientSession) -> None:
-    async with open_for_business(says(*ACCEPTED)) as vendor:
-        result = await send(an_account(SECRET, http, url=f"{vendor.url}/telnyx", receipts_url=RECEIPTS_URL))
+    vendor = says(*ACCEPTED)
+
+    result = await answered(http, vendor, prefix="/telnyx", receipts_url=RECEIPTS_URL)
 
     asked = vendor.request
     assert (asked.method, asked.path) == ("POST", "/telnyx/v2/messages")
@@ -137,10 +119,9 @@ async def test_telnyxs_address_is_asked(http: aiohttp.ClientSession) -> None:
 async def test_who_sends_is_a_number_a_name_or_a_pool(
     http: aiohttp.ClientSession, sender: str, profile: str | None, expected: dict[str, str]
 ) -> None:
-    secret = {**SECRET, "messaging_profile_id": profile}
+    vendor = says(*ACCEPTED)
 
-    async with open_for_business(says(*ACCEPTED)) as vendor:
-        await send(an_account(secret, http, url=vendor.url), sender=sender)
+    await answered(http, vendor, entries={"messaging_profile_id": profile}, sender=sender)
 
     assert {name: vendor.request.json.get(name) for name in ("from", "messaging_profile_id")} == {
         "from": None,

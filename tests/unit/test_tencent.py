@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,13 +32,12 @@ from tests.adapters import (
     TOKEN,
     Asked,
     Vendor,
-    a_message,
     a_push,
     an_account,
     hangs_up,
-    open_for_business,
     says,
     says_nothing,
+    sent_by,
 )
 
 SECRET = {"secret_id": "AKIDmade-up-id", "secret_key": "made-up-secret-key", "sdk_app_id": "1400006666"}
@@ -53,7 +52,6 @@ SENT = {
     "IsoCode": "CN",
 }
 
-PATIENT = Timeouts(connect=30, whole=60)
 SHORT_WHOLE = Timeouts(connect=0.4, whole=0.5)
 
 
@@ -68,28 +66,7 @@ def of_the_call(code: object) -> dict[str, Any]:
 TAKEN = of_the_message(SENT)
 ACCEPTED = (TAKEN, 200)
 
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def send(
-    http: aiohttp.ClientSession,
-    vendor: Vendor,
-    to: str = CHINESE,
-    *,
-    prefix: str = "",
-    secret: dict[str, Any] | None = None,
-    timeouts: Timeouts = PATIENT,
-    **more: Any,
-) -> SendResult:
-    async with open_for_business(vendor):
-        url = f"{vendor.url}{prefix}"
-        account = an_account({**SECRET, **(secret or {})}, http, url=url, receipts_url=RECEIPTS_URL)
-        provider = await open_provider(account, timeouts)
-        return await provider.send(a_message(to, **{**ROUTE, **more}))
+send = partial(sent_by, open_provider, SECRET, {"to": CHINESE, **ROUTE}, receipts_url=RECEIPTS_URL)
 
 
 # The request
@@ -122,7 +99,7 @@ async def test_the_headers_name_call_version_region_and_time(http: aiohttp.Clien
 async def test_a_message_abroad_can_have_a_sender_and_need_not_have_a_signature(http: aiohttp.ClientSession) -> None:
     vendor = says(TAKEN)
 
-    await send(http, vendor, GERMAN, signature=None, sender="ACME")
+    await send(http, vendor, to=GERMAN, signature=None, sender="ACME")
 
     call = vendor.request.json
     assert (call["PhoneNumberSet"], call["SenderId"]) == ([GERMAN], "ACME")
@@ -132,7 +109,7 @@ async def test_a_message_abroad_can_have_a_sender_and_need_not_have_a_signature(
 async def test_another_region_stands_in_the_secret(http: aiohttp.ClientSession) -> None:
     vendor = says(TAKEN)
 
-    await send(http, vendor, secret={"region": "ap-singapore"})
+    await send(http, vendor, entries={"region": "ap-singapore"})
 
     assert vendor.request.headers["X-TC-Region"] == "ap-singapore"
 
@@ -146,7 +123,7 @@ async def test_the_templates_variables_are_those_of_the_secret_in_its_order(
 ) -> None:
     vendor = says(TAKEN)
 
-    await send(http, vendor, secret={"template_params": order})
+    await send(http, vendor, entries={"template_params": order})
 
     assert vendor.request.json["TemplateParamSet"] == values
 
@@ -157,7 +134,7 @@ async def test_no_more_minutes_are_promised_than_there_are_but_one(
 ) -> None:
     vendor = says(TAKEN)
 
-    await send(http, vendor, secret={"template_params": ["code", "minutes"]}, valid_for=seconds)
+    await send(http, vendor, entries={"template_params": ["code", "minutes"]}, valid_for=seconds)
 
     assert vendor.request.json["TemplateParamSet"] == [CODE, minutes]
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +24,7 @@ from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.domain.receipt_token import message_token
 from functions.domain.sensitive import Sensitive
 from functions.providers.credentials import Credentials
-from functions.providers.gateway import Gateway, Request
+from functions.providers.gateway import Request
 from functions.providers.twilio import RECEIPTS, TwilioSecret, open_provider
 from functions.usecases.ports import KeysUnavailable, LearningProvider, Push
 from tests.adapters import (
@@ -39,7 +39,9 @@ from tests.adapters import (
     an_account,
     hangs_up,
     open_for_business,
+    opened_at,
     says,
+    sent_by,
 )
 
 ACCOUNT_SID = "AC" + "0" * 32
@@ -70,23 +72,8 @@ CREATED = {
 ACCEPTED = (CREATED, 201)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def an_open_gateway(
-    vendor: Vendor, http: aiohttp.ClientSession, receipts_url: str | None = None, **secret: Any
-) -> Gateway[TwilioSecret]:
-    account = an_account({**SECRET, **secret}, http, url=f"{vendor.url}/twilio", receipts_url=receipts_url)
-    return await open_provider(account)
-
-
-async def send(vendor: Vendor, http: aiohttp.ClientSession, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        gateway = await an_open_gateway(vendor, http)
-        return await gateway.send(a_message(**{**ROUTE, **message}))
+an_open_gateway = partial(opened_at, open_provider, SECRET, "/twilio")
+send = partial(sent_by, open_provider, SECRET, ROUTE, prefix="/twilio")
 
 
 # The request
@@ -116,7 +103,7 @@ async def test_a_message_on_the_wire(http: aiohttp.ClientSession) -> None:
 async def test_without_an_address_of_ours_no_callbacks_are_asked_for(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http)
+    await send(http, vendor)
 
     assert "StatusCallback" not in vendor.request.form
 
@@ -146,7 +133,7 @@ async def test_a_sender_is_a_number_a_name_or_a_messaging_service(
 ) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, sender=sender)
+    await send(http, vendor, sender=sender)
 
     assert {name: value for name, value in vendor.request.form.items() if name in {"From", "MessagingServiceSid"}} == {
         field: sender
@@ -157,7 +144,7 @@ async def test_a_sender_is_a_number_a_name_or_a_messaging_service(
 async def test_the_codes_life_is_within_what_twilio_takes(http: aiohttp.ClientSession, left: int, told: str) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, valid_for=left)
+    await send(http, vendor, valid_for=left)
 
     assert vendor.request.form["ValidityPeriod"] == told
 
@@ -165,7 +152,7 @@ async def test_the_codes_life_is_within_what_twilio_takes(http: aiohttp.ClientSe
 async def test_a_text_of_any_script_arrives_as_it_is(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, text=f"Ihr Code: {CODE} & 您的验证码 👍+=%")
+    await send(http, vendor, text=f"Ihr Code: {CODE} & 您的验证码 👍+=%")
 
     assert vendor.request.form["Body"] == f"Ihr Code: {CODE} & 您的验证码 👍+=%"
 
@@ -235,7 +222,7 @@ def test_the_description_would_refuse_another_request(contract: OpenAPI, form: d
 async def test_an_accepted_message(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert result == SendResult(
         provider="twilio",
@@ -259,7 +246,7 @@ async def test_an_accepted_message(http: aiohttp.ClientSession) -> None:
 async def test_segments_and_price_where_they_are_told(
     http: aiohttp.ClientSession, told: dict[str, str | None], segments: int | None, price: str | None
 ) -> None:
-    result = await send(says({**CREATED, **told}, 201), http)
+    result = await send(http, says({**CREATED, **told}, 201))
 
     assert (result.outcome.value, result.segments, result.price) == ("accepted", segments, price)
 
@@ -346,7 +333,7 @@ async def test_every_code_has_its_class_and_scope_whatever_the_status(
 ) -> None:
     vendor = says(refusal(code, status), status)
 
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.scope.value) == CODES[code]
     assert (result.reason, result.message_id, result.wants_feedback) == (f"twilio_{code}", None, False)
@@ -356,7 +343,7 @@ async def test_every_code_has_its_class_and_scope_whatever_the_status(
 async def test_the_newer_shape_of_an_error_is_understood(http: aiohttp.ClientSession) -> None:
     problem = {"type": "https://…/21610", "title": "…", "status": 400, "code": 21610, "detail": GERMAN, "errors": [{}]}
 
-    assert (await send(says(problem, 400), http)).reason == "twilio_21610"
+    assert (await send(http, says(problem, 400))).reason == "twilio_21610"
 
 
 @pytest.mark.parametrize(
@@ -372,33 +359,33 @@ async def test_the_newer_shape_of_an_error_is_understood(http: aiohttp.ClientSes
 async def test_a_code_that_is_not_in_the_table_is_judged_by_its_status(
     http: aiohttp.ClientSession, status: int, meaning: tuple[str, str]
 ) -> None:
-    result = await send(says(refusal(29_999, status), status), http)
+    result = await send(http, says(refusal(29_999, status), status))
 
     assert (result.outcome.value, result.scope.value, result.reason) == (*meaning, "twilio_29999")
 
 
 @pytest.mark.parametrize("state", ["failed", "undelivered", "canceled"])
 async def test_a_message_that_failed_as_it_was_made_was_refused(http: aiohttp.ClientSession, state: str) -> None:
-    result = await send(says({**CREATED, "status": state, "error_code": 21610}, 201), http)
+    result = await send(http, says({**CREATED, "status": state, "error_code": 21610}, 201))
 
     assert (result.outcome.value, result.reason, result.message_id) == ("rejected_number", "twilio_21610", None)
 
 
 @pytest.mark.parametrize("code", [30003, 30008, 30017, 30410])
 async def test_of_a_message_that_left_and_did_not_arrive_nobody_knows(http: aiohttp.ClientSession, code: int) -> None:
-    result = await send(says({**CREATED, "status": "undelivered", "error_code": code}, 201), http)
+    result = await send(http, says({**CREATED, "status": "undelivered", "error_code": code}, 201))
 
     assert (result.outcome.value, result.scope.value) == ("unknown", "provider")
 
 
 async def test_of_a_message_that_failed_for_no_reason_told_nobody_knows(http: aiohttp.ClientSession) -> None:
-    result = await send(says({**CREATED, "status": "failed", "error_code": None}, 201), http)
+    result = await send(http, says({**CREATED, "status": "failed", "error_code": None}, 201))
 
     assert (result.outcome.value, result.scope.value, result.reason) == ("unknown", "provider", "http_201")
 
 
 async def test_a_wait_is_as_long_as_twilio_says(http: aiohttp.ClientSession) -> None:
-    assert (await send(says(refusal(20429, 429), 429, **{"Retry-After": "7"}), http)).retry_after == 7
+    assert (await send(http, says(refusal(20429, 429), 429, **{"Retry-After": "7"}))).retry_after == 7
 
 
 NO_WORD: dict[str, tuple[Vendor, str, str]] = {
@@ -424,7 +411,7 @@ NO_WORD: dict[str, tuple[Vendor, str, str]] = {
 async def test_an_answer_without_a_word_of_twilios(
     http: aiohttp.ClientSession, vendor: Vendor, outcome: str, reason: str
 ) -> None:
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.reason, result.message_id) == (outcome, reason, None)
     assert len(vendor.asked) == 1

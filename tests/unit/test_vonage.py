@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,8 +18,8 @@ from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, SendResu
 from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.domain.receipt_token import account_token
 from functions.domain.sensitive import Sensitive
-from functions.providers.gateway import Gateway, Request
-from functions.providers.vonage import LONGEST_CALLBACK, RECEIPTS, VonageSecret, open_provider
+from functions.providers.gateway import Request
+from functions.providers.vonage import LONGEST_CALLBACK, RECEIPTS, open_provider
 from functions.providers.vonage_signature import Method, listed, sign
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
@@ -34,7 +34,9 @@ from tests.adapters import (
     an_account,
     hangs_up,
     open_for_business,
+    opened_at,
     says,
+    sent_by,
 )
 
 SECRET: dict[str, Any] = {"api_key": "abcd1234", "api_secret": "the-secret-of-the-api"}
@@ -59,23 +61,8 @@ def answered(*parts: dict[str, str]) -> dict[str, Any]:
 ACCEPTED = (answered(PART), 200)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def an_open_gateway(
-    vendor: Vendor, http: aiohttp.ClientSession, receipts_url: str | None = None, **secret: Any
-) -> Gateway[VonageSecret]:
-    account = an_account({**SECRET, **secret}, http, url=f"{vendor.url}/vonage", receipts_url=receipts_url)
-    return await open_provider(account)
-
-
-async def send(vendor: Vendor, http: aiohttp.ClientSession, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        gateway = await an_open_gateway(vendor, http)
-        return await gateway.send(a_message(**{**ROUTE, **message}))
+an_open_gateway = partial(opened_at, open_provider, SECRET, "/vonage")
+send = partial(sent_by, open_provider, SECRET, ROUTE, prefix="/vonage")
 
 
 # The request
@@ -115,7 +102,7 @@ async def test_vonages_own_address_is_called_where_no_other_is_named(http: aioht
 async def test_a_sender_that_is_a_number_goes_without_its_plus(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, sender="+447700900000")
+    await send(http, vendor, sender="+447700900000")
 
     assert vendor.request.form["from"] == "447700900000"
 
@@ -123,7 +110,7 @@ async def test_a_sender_that_is_a_number_goes_without_its_plus(http: aiohttp.Cli
 async def test_a_countrys_register_is_told_sender_and_template(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, entity="1101456324675322134", template="1107457532145798767")
+    await send(http, vendor, entity="1101456324675322134", template="1107457532145798767")
 
     assert (vendor.request.form["entity-id"], vendor.request.form["content-id"]) == (
         "1101456324675322134",
@@ -138,7 +125,7 @@ async def test_a_countrys_register_is_told_sender_and_template(http: aiohttp.Cli
 async def test_a_text_is_unicode_where_it_has_to_be(http: aiohttp.ClientSession, text: str, told: str) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, text=text)
+    await send(http, vendor, text=text)
 
     assert (vendor.request.form["text"], vendor.request.form["type"]) == (text, told)
 
@@ -152,7 +139,7 @@ async def test_the_codes_life_in_milliseconds_is_within_what_vonage_takes(
 ) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, valid_for=left)
+    await send(http, vendor, valid_for=left)
 
     assert vendor.request.form["ttl"] == told
 
@@ -175,7 +162,7 @@ async def test_an_address_that_is_too_long_is_not_told(http: aiohttp.ClientSessi
 async def test_an_accepted_message(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert result == SendResult(
         provider="vonage",
@@ -188,20 +175,20 @@ async def test_an_accepted_message(http: aiohttp.ClientSession) -> None:
 
 
 async def test_a_message_of_several_parts(http: aiohttp.ClientSession) -> None:
-    result = await send(says(answered(PART, {**PART, "message-id": "2"}, {**PART, "message-id": "3"})), http)
+    result = await send(http, says(answered(PART, {**PART, "message-id": "2"}, {**PART, "message-id": "3"})))
 
     assert (result.message_id, result.segments, result.price) == ("0A0000000123ABCD1", 3, "0.09990000 EUR")
 
 
 async def test_a_message_that_was_taken_in_part_is_taken(http: aiohttp.ClientSession) -> None:
-    result = await send(says(answered({"status": "9", "error-text": "Partner quota exceeded"}, PART)), http)
+    result = await send(http, says(answered({"status": "9", "error-text": "Partner quota exceeded"}, PART)))
 
     assert (result.outcome, result.message_id, result.reason) == (Outcome.ACCEPTED, "0A0000000123ABCD1", None)
 
 
 @pytest.mark.parametrize("price", [GERMAN, "", "1e5", "-1", "NaN"])
 async def test_a_price_that_is_no_amount_is_not_told(http: aiohttp.ClientSession, price: str) -> None:
-    assert (await send(says(answered({**PART, "message-price": price})), http)).price is None
+    assert (await send(http, says(answered({**PART, "message-price": price})))).price is None
 
 
 # As Vonage's list of SMS errors and this project's rules have it, one line a status.
@@ -238,7 +225,7 @@ async def test_every_code_has_its_class_and_scope_whatever_the_status(
 ) -> None:
     vendor = says(answered({"status": code, "error-text": f"Not for {GERMAN}"}), status)
 
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.scope.value) == CODES[code]
     assert (result.reason, result.message_id, result.segments) == (f"vonage_{code}", None, None)
@@ -260,7 +247,7 @@ async def test_every_code_has_its_class_and_scope_whatever_the_status(
 async def test_an_invalid_parameter_is_the_numbers_fault_where_it_is_named(
     http: aiohttp.ClientSession, text: str, outcome: str
 ) -> None:
-    result = await send(says(answered({"status": "3", "error-text": text})), http)
+    result = await send(http, says(answered({"status": "3", "error-text": text})))
 
     assert (result.outcome.value, result.reason) == (outcome, "vonage_3")
 
@@ -287,7 +274,7 @@ NO_WORD: dict[str, tuple[Vendor, str, str]] = {
 async def test_an_answer_without_a_word_of_vonages(
     http: aiohttp.ClientSession, vendor: Vendor, outcome: str, reason: str
 ) -> None:
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.reason, result.message_id) == (outcome, reason, None)
     assert len(vendor.asked) == 1

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -18,8 +18,8 @@ from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, SendResu
 from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.domain.receipt_token import message_token
 from functions.domain.sensitive import Sensitive
-from functions.providers.gateway import Gateway, Request
-from functions.providers.vonage_messages import RECEIPTS, VonageMessagesSecret, open_provider
+from functions.providers.gateway import Request
+from functions.providers.vonage_messages import RECEIPTS, open_provider
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
     CODE,
@@ -33,7 +33,9 @@ from tests.adapters import (
     an_account,
     hangs_up,
     open_for_business,
+    opened_at,
     says,
+    sent_by,
 )
 
 SECRET: dict[str, Any] = {"api_key": "abcd1234", "api_secret": "the-secret-of-the-api"}
@@ -44,23 +46,8 @@ MESSAGE_UUID = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"
 ACCEPTED = ({"message_uuid": MESSAGE_UUID}, 202)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-async def an_open_gateway(
-    vendor: Vendor, http: aiohttp.ClientSession, receipts_url: str | None = None, **secret: Any
-) -> Gateway[VonageMessagesSecret]:
-    account = an_account({**SECRET, **secret}, http, url=f"{vendor.url}/vonage_messages", receipts_url=receipts_url)
-    return await open_provider(account)
-
-
-async def send(vendor: Vendor, http: aiohttp.ClientSession, **message: Any) -> SendResult:
-    async with open_for_business(vendor):
-        gateway = await an_open_gateway(vendor, http)
-        return await gateway.send(a_message(**{**ROUTE, **message}))
+an_open_gateway = partial(opened_at, open_provider, SECRET, "/vonage_messages")
+send = partial(sent_by, open_provider, SECRET, ROUTE, prefix="/vonage_messages")
 
 
 # The request
@@ -95,7 +82,7 @@ async def test_a_message_on_the_wire(http: aiohttp.ClientSession) -> None:
 async def test_without_an_address_of_ours_no_webhooks_are_asked_for(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http)
+    await send(http, vendor)
 
     assert not {"webhook_url", "webhook_version"} & vendor.request.json.keys()
 
@@ -112,7 +99,7 @@ async def test_vonages_own_address_is_called_where_no_other_is_named(http: aioht
 async def test_a_sender_that_is_a_number_goes_without_its_plus(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, sender="+447700900000")
+    await send(http, vendor, sender="+447700900000")
 
     assert vendor.request.json["from"] == "447700900000"
 
@@ -120,7 +107,7 @@ async def test_a_sender_that_is_a_number_goes_without_its_plus(http: aiohttp.Cli
 async def test_a_countrys_register_is_told_sender_and_template(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, entity="1101456324675322134", template="1107457532145798767")
+    await send(http, vendor, entity="1101456324675322134", template="1107457532145798767")
 
     assert vendor.request.json["sms"] == {
         "encoding_type": "auto",
@@ -135,7 +122,7 @@ async def test_the_codes_life_in_seconds_is_within_what_vonage_takes(
 ) -> None:
     vendor = says(*ACCEPTED)
 
-    await send(vendor, http, valid_for=left)
+    await send(http, vendor, valid_for=left)
 
     assert vendor.request.json["ttl"] == told
 
@@ -146,7 +133,7 @@ async def test_the_codes_life_in_seconds_is_within_what_vonage_takes(
 async def test_an_accepted_message(http: aiohttp.ClientSession) -> None:
     vendor = says(*ACCEPTED)
 
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert result == SendResult(provider="vonage_messages", outcome=Outcome.ACCEPTED, message_id=MESSAGE_UUID)
     assert len(vendor.asked) == 1
@@ -185,7 +172,7 @@ CODES: dict[int, tuple[str, str]] = {
 async def test_every_code_has_its_class_and_scope(http: aiohttp.ClientSession, code: int, status: int) -> None:
     vendor = says(problem(code, "from"), status)
 
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.scope.value) == CODES[code]
     assert (result.reason, result.message_id) == (f"vonage_messages_{code}", None)
@@ -194,7 +181,7 @@ async def test_every_code_has_its_class_and_scope(http: aiohttp.ClientSession, c
 
 @pytest.mark.parametrize("code", [1010, 1020, 1150])
 async def test_a_parameter_is_the_numbers_fault_where_it_is_named(http: aiohttp.ClientSession, code: int) -> None:
-    result = await send(says(problem(code, "ttl", "to"), 422), http)
+    result = await send(http, says(problem(code, "ttl", "to"), 422))
 
     assert (result.outcome.value, result.scope.value) == ("rejected_number", "provider")
 
@@ -203,13 +190,13 @@ async def test_a_parameter_is_the_numbers_fault_where_it_is_named(http: aiohttp.
 async def test_a_code_that_is_not_in_the_table_is_judged_by_its_status(
     http: aiohttp.ClientSession, status: int, scope: str
 ) -> None:
-    result = await send(says(problem(1150, "from"), status), http)
+    result = await send(http, says(problem(1150, "from"), status))
 
     assert (result.outcome.value, result.scope.value, result.reason) == ("config", scope, "vonage_messages_1150")
 
 
 async def test_a_wait_is_as_long_as_vonage_says(http: aiohttp.ClientSession) -> None:
-    assert (await send(says(problem(1000), 429, **{"Retry-After": "7"}), http)).retry_after == 7
+    assert (await send(http, says(problem(1000), 429, **{"Retry-After": "7"}))).retry_after == 7
 
 
 NO_WORD: dict[str, tuple[Vendor, str, str]] = {
@@ -238,7 +225,7 @@ NO_WORD: dict[str, tuple[Vendor, str, str]] = {
 async def test_an_answer_without_a_word_of_vonages(
     http: aiohttp.ClientSession, vendor: Vendor, outcome: str, reason: str
 ) -> None:
-    result = await send(vendor, http)
+    result = await send(http, vendor)
 
     assert (result.outcome.value, result.reason, result.message_id) == (outcome, reason, None)
     assert len(vendor.asked) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -16,12 +15,12 @@ from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, S
 from functions.domain.errors import InvalidRequest, InvalidSignature
 from functions.domain.sensitive import Sensitive
 from functions.providers.standard_webhooks import check, sign
-from functions.providers.transport import Timeouts
 from functions.providers.webhook import RECEIPTS, open_provider
 from functions.usecases.ports import KeysUnavailable
 from tests.adapters import (
     CODE,
     GERMAN,
+    PATIENT,
     RECEIPTS_URL,
     REFERENCE,
     TOKEN,
@@ -41,14 +40,6 @@ RECEIPTS_SECRET = "whsec_" + base64.b64encode(b"signs what we receive, 24 bytes 
 SECRET = {"headers": {"Authorization": f"Bearer {KEY}"}}
 ROUTE: dict[str, str] = {}
 ACCEPTED = ({"id": "m-4711"}, 202)
-
-PATIENT = Timeouts(connect=30, whole=60)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def answered(

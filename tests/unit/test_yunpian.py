@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
@@ -27,6 +27,7 @@ from tests.adapters import (
     CHINESE,
     CODE,
     GERMAN,
+    PATIENT,
     RECEIPTS_URL,
     REFERENCE,
     TOKEN,
@@ -44,7 +45,6 @@ APIKEY = "0123456789abcdef0123456789abcdef"
 SECRET = {"apikey": APIKEY}
 ROUTE: dict[str, str] = {}
 
-PATIENT = Timeouts(connect=30, whole=60)
 SHORT_WHOLE = Timeouts(connect=0.4, whole=0.5)
 
 TAKEN = {
@@ -63,12 +63,6 @@ REFUSED = {
     "msg": "验证码类短信1小时内同一手机号发送次数不能超过3次",
     "detail": "13800000000 验证码类短信1小时内同一手机号发送次数不能超过3次",
 }
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 def message(to: str = CHINESE, text: str = f"【测试】您的验证码是{CODE}") -> Message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from tests.adapters import (
     CHINESE,
     CODE,
     GERMAN,
+    PATIENT,
     RECEIPTS_URL,
     REFERENCE,
     TOKEN,
@@ -48,7 +49,6 @@ TAKEN = {"code": 0, "msg": "发送成功", "count": 1, "fee": 0.05, "unit": "RMB
 ACCEPTED = (TAKEN, 200)
 """To a message that goes out alone."""
 
-PATIENT = Timeouts(connect=30, whole=60)
 SHORT_WHOLE = Timeouts(connect=0.4, whole=0.5)
 
 
@@ -85,12 +85,6 @@ def yunpian(spelled: Callable[[str], str] = str, order: Callable[[list[Any]], Se
         return web.json_response(batch(*order([{**entry(mobile), "mobile": spelled(mobile)} for mobile in mobiles])))
 
     return Vendor(answer)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 async def opened(http: aiohttp.ClientSession, vendor: Vendor, timeouts: Timeouts = PATIENT) -> Provider:
