@@ -9,10 +9,12 @@ import platform
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from infra import artifact
 from infra.environments import ROOT, say
 from tests.benchmarks import cold_start, memory, warm_calls
+from tests.benchmarks.batch import quick
 from tests.benchmarks.cpu_share import NoShares
 from tests.benchmarks.laboratory import API, Laboratory, NothingBuilt
 from tests.benchmarks.report import Table
@@ -24,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--colds", type=int, default=11, metavar="N", help="sandboxes of each kind (11)")
     parser.add_argument("--warms", type=int, default=300, metavar="N", help="warm calls of each kind (300)")
     parser.add_argument("--sizes", type=int, default=20, metavar="N", help="calls for each memory size (20)")
+    parser.add_argument("--only", choices=("artefact", "batch"), help="measure this part alone")
+    parser.add_argument("--quick", action="store_true", help="of the batch: CPU for each code of ours, in a minute")
+    parser.add_argument("--codes", type=int, default=500, metavar="N", help="codes at once, for --quick (500)")
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="of which the median is taken (1)")
+    parser.add_argument(
+        "--profile", type=Path, metavar="FOLDER", help="with --quick: write what the worker's time went into"
+    )
     parser.add_argument("--write", action="store_true", help=f"write the tables to {REPORT.relative_to(ROOT)}")
 
 
@@ -49,6 +58,9 @@ async def _report(arguments: argparse.Namespace) -> str:
 
 
 async def _tables(arguments: argparse.Namespace) -> AsyncIterator[Table]:
+    if arguments.quick:
+        yield await quick.measure(codes=arguments.codes, rounds=arguments.rounds, profiles=arguments.profile)
+        return
     async with Laboratory.open() as laboratory:
         yield _size()
         yield await cold_start.measure(laboratory, arguments.colds)
