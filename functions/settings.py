@@ -16,6 +16,8 @@ MOST_IN_FLIGHT = 1000
 
 _ENVIRONMENT = os.environ  # noqa: TID251 - the one place that reads it
 KEYS = "keys"
+SINGLE, BULK = "single", "bulk"
+"""The lanes: single sends are waited for; bulk ones, of campaigns, leave them a share of each account's rate."""
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -48,12 +50,16 @@ class Sending:
 
     keys_secret: str
     queue_url: str
+    """Where it puts what is to be done later: a sender, on the queue that it takes from."""
+    lane: str = SINGLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
     common: Common
     sending: Sending
+    bulk_queue_url: str
+    """For batches: a campaign waits in a queue of its own."""
     callers_secret: str
     authorizer: str
     """Who tells callers apart: `keys`, our own, or API Gateway's authorizer."""
@@ -73,6 +79,7 @@ def api_settings(environment: Mapping[str, str] = _ENVIRONMENT) -> ApiSettings:
     settings = ApiSettings(
         common=_common(reader),
         sending=_sending(reader),
+        bulk_queue_url=reader.text("BULK_QUEUE_URL"),
         callers_secret=reader.text("CALLERS_SECRET"),
         authorizer=reader.choice("AUTHORIZER", (KEYS, "iam", "jwt"), KEYS),
     )
@@ -165,4 +172,5 @@ def _sending(reader: _Reader) -> Sending:
     return Sending(
         keys_secret=reader.text("KEYS_SECRET"),
         queue_url=reader.text("QUEUE_URL"),
+        lane=reader.choice("LANE", (SINGLE, BULK), SINGLE),
     )

@@ -14,7 +14,12 @@ NAME = "salvo"
 """The stack's name where no other is given, as in samconfig.toml."""
 ALIAS = "live"
 """Of each function: events invoke the version that it points at."""
-FUNCTIONS = {"api": "ApiFunction", "sender": "SenderFunction", "receipts": "ReceiptsFunction"}
+FUNCTIONS = {
+    "api": "ApiFunction",
+    "sender": "SenderFunction",
+    "bulk-sender": "BulkSenderFunction",
+    "receipts": "ReceiptsFunction",
+}
 """Short names, for the command line and for a line's head, and the template's."""
 
 _NESTED = "AWS::CloudFormation::Stack"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.deployed import FUNCTIONS
-from infra.doctor.event_source import most_senders
+from infra.doctor.event_source import LANES, mapping_of, most_senders
 from infra.doctor.finding import Finding, fail, ok, warn
 from infra.doctor.subject import Subject
 
@@ -19,13 +19,16 @@ async def check_concurrency(subject: Subject) -> list[Finding]:
     ids = {name: subject.stack.id_of(name) for name in FUNCTIONS.values()}
     async with subject.aws.client("lambda") as functions:
         limit = (await functions.get_account_settings())["AccountLimit"]
-        mapping = await functions.get_event_source_mapping(UUID=subject.stack.id_of("SenderFunctionQueued"))
+        mappings = {name: subject.stack.id_of(mapping_of(name)) for name in LANES.values()}
+        started = {
+            FUNCTIONS[name]: most_senders(await functions.get_event_source_mapping(UUID=mapping)) or 0
+            for name, mapping in mappings.items()
+        }
         reserved = {name: await _reserved(functions, id_) for name, id_ in ids.items()}
-    senders = most_senders(mapping) or 0
     return [
         *(_switched_off(name, ids[name]) for name, own in reserved.items() if own == 0),
-        _shared(limit, senders, reserved),
-        *_own(reserved[FUNCTIONS["sender"]], senders),
+        _shared(limit, {FUNCTIONS["api"]: _API_NEEDS, **started}, reserved),
+        *_own(reserved[FUNCTIONS["sender"]], started[FUNCTIONS["sender"]]),
     ]
 
 
@@ -41,18 +44,16 @@ def _switched_off(about: str, name: str) -> Finding:
     return fail(about, "its reserved concurrency is 0: it is switched off", advice)
 
 
-def _shared(limit: dict[str, Any], senders: int, reserved: dict[str, int | None]) -> Finding:
+def _shared(limit: dict[str, Any], wanted: dict[str, int], reserved: dict[str, int | None]) -> Finding:
     free, whole = limit["UnreservedConcurrentExecutions"], limit["ConcurrentExecutions"]
-    needed = (senders if reserved[FUNCTIONS["sender"]] is None else 0) + (
-        _API_NEEDS if reserved[FUNCTIONS["api"]] is None else 0
-    )
+    needed = sum(most for name, most in wanted.items() if reserved[name] is None)
     found = f"{free} of the account's {whole} are free for all, and this stack may want {needed}"
     if free >= needed:
         return ok(_ABOUT, found)
     return warn(
         _ABOUT,
         f"{found}: requests will be refused",
-        "ask AWS for more (Service Quotas, Lambda), or lower SenderConcurrency",
+        "ask AWS for more (Service Quotas, Lambda), or lower SenderConcurrency or BulkConcurrency",
     )
 
 

@@ -1,28 +1,39 @@
-"""What hands the queue's messages to the sender."""
+"""What hands the queues' messages to their senders."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from infra.deployed import ALIAS
+from infra.deployed import ALIAS, FUNCTIONS
 from infra.doctor.finding import Finding, fail, ok
 from infra.doctor.subject import Subject
 
-_ABOUT = "event source"
+LANES = {"event source": "sender", "bulk event source": "bulk-sender"}
+"""What each is called, and the function that it invokes."""
+
+
+def mapping_of(function: str) -> str:
+    """The name in the template of what invokes this function."""
+    return f"{FUNCTIONS[function]}Queued"
 
 
 async def check_event_source(subject: Subject) -> list[Finding]:
-    mapping = subject.stack.id_of("SenderFunctionQueued")
+    mappings = {about: subject.stack.id_of(mapping_of(function)) for about, function in LANES.items()}
     async with subject.aws.client("lambda") as functions:
-        found = await functions.get_event_source_mapping(UUID=mapping)
-    wrong = list(_faults(found))
+        return [
+            _examine(about, await functions.get_event_source_mapping(UUID=mapping))
+            for about, mapping in mappings.items()
+        ]
+
+
+def _examine(about: str, mapping: dict[str, Any]) -> Finding:
+    wrong = list(_faults(mapping))
     if wrong:
         # A deployment does not put back what was changed by hand, as the runbooks have it done.
-        again = f"aws lambda update-event-source-mapping --uuid {mapping} --enabled"
-        return [fail(_ABOUT, "; ".join(wrong), "./salvo deploy" if _is_on(found) else again)]
-    return [
-        ok(_ABOUT, f"{found['State']}, at most {most_senders(found)} senders at once, failures given back one by one")
-    ]
+        again = f"aws lambda update-event-source-mapping --uuid {mapping['UUID']} --enabled"
+        return fail(about, "; ".join(wrong), "./salvo deploy" if _is_on(mapping) else again)
+    most = most_senders(mapping)
+    return ok(about, f"{mapping['State']}, at most {most} senders at once, failures given back one by one")
 
 
 def most_senders(mapping: dict[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""The queue of sends and its dead letters."""
+"""The queues of single sends and of batches, and their dead letters."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ from infra.doctor.subject import Subject
 
 _TIMES = 6
 """How many of the sender's time-outs a batch stays hidden, as AWS asks for."""
+_LANES = {"queue": ("Queue", "sender"), "bulk queue": ("BulkQueue", "bulk-sender")}
+"""What each is called, its name in the template, and who takes from it."""
 _RUNBOOK = "docs/operations.md#runbook-dead-letters"
 
 
 async def check_queues(subject: Subject) -> list[Finding]:
-    sender = subject.stack.id_of(FUNCTIONS["sender"])
+    findings = []
     async with subject.aws.client("lambda") as functions, subject.aws.client("sqs") as sqs:
-        timeout = (await functions.get_function_configuration(FunctionName=sender))["Timeout"]
-        queue = await _attributes(sqs, subject.stack.id_of("Queue"))
         dead = await _attributes(sqs, subject.stack.id_of("DeadLetterQueue"))
-    return [_visibility(queue, timeout), _redrive(queue, dead), _waiting(queue), _dead_letters(dead)]
+        for about, (name, function) in _LANES.items():
+            sender = subject.stack.id_of(FUNCTIONS[function])
+            timeout = (await functions.get_function_configuration(FunctionName=sender))["Timeout"]
+            queue = await _attributes(sqs, subject.stack.id_of(name))
+            findings += [_visibility(about, queue, timeout), _redrive(about, queue, dead), _waiting(about, queue)]
+    return [*findings, _dead_letters(dead)]
 
 
 async def _attributes(sqs: Any, url: str) -> dict[str, str]:
@@ -28,23 +33,23 @@ async def _attributes(sqs: Any, url: str) -> dict[str, str]:
     return attributes
 
 
-def _visibility(queue: dict[str, str], timeout: int) -> Finding:
+def _visibility(about: str, queue: dict[str, str], timeout: int) -> Finding:
     visibility = int(queue["VisibilityTimeout"])
-    found = f"hides a batch for {visibility} s, the sender may take {timeout} s"
+    found = f"hides a batch for {visibility} s, its sender may take {timeout} s"
     if visibility >= _TIMES * timeout:
-        return ok("queue", found)
-    return fail("queue", f"{found}: batches are handed out twice", f"at least {_TIMES * timeout} s: ./salvo deploy")
+        return ok(about, found)
+    return fail(about, f"{found}: batches are handed out twice", f"at least {_TIMES * timeout} s: ./salvo deploy")
 
 
-def _redrive(queue: dict[str, str], dead: dict[str, str]) -> Finding:
+def _redrive(about: str, queue: dict[str, str], dead: dict[str, str]) -> Finding:
     redrive = json.loads(queue.get("RedrivePolicy", "{}"))
     if redrive.get("deadLetterTargetArn") == dead["QueueArn"]:
-        return ok("queue's dead letters", f"after {redrive['maxReceiveCount']} tries")
-    return fail("queue's dead letters", "nothing is put aside: what can't be sent is lost", "./salvo deploy")
+        return ok(f"{about}'s dead letters", f"after {redrive['maxReceiveCount']} tries")
+    return fail(f"{about}'s dead letters", "nothing is put aside: what can't be sent is lost", "./salvo deploy")
 
 
-def _waiting(queue: dict[str, str]) -> Finding:
-    return ok("waiting messages", queue["ApproximateNumberOfMessages"])
+def _waiting(about: str, queue: dict[str, str]) -> Finding:
+    return ok(f"waiting in the {about}", queue["ApproximateNumberOfMessages"])
 
 
 def _dead_letters(dead: dict[str, str]) -> Finding:

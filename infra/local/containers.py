@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from infra.deployed import FUNCTIONS
 from infra.environments import ROOT
 from infra.template import functions, read
 
@@ -74,9 +75,17 @@ def overrides(variables: Mapping[str, str]) -> dict[str, dict[str, str]]:
     What the template gives a value of its own keeps that. SAM sets no variable that the template does not name.
     """
     return {
-        function.name: {name: variables[name] for name in function.environment if name in variables}
+        function.name: {name: known[name] for name in function.environment if name in known}
         for function in functions(read())
+        for known in [_known_to(function.name, variables)]
     }
+
+
+def _known_to(function: str, variables: Mapping[str, str]) -> Mapping[str, str]:
+    """The bulk sender's own queue is another."""
+    if function != FUNCTIONS["bulk-sender"] or "BULK_QUEUE_URL" not in variables:
+        return variables
+    return {**variables, "QUEUE_URL": variables["BULK_QUEUE_URL"]}
 
 
 def bridge_address() -> str | None:

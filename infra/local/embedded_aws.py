@@ -79,6 +79,7 @@ class Resources:
     endpoint: str
     table: str
     queue_url: str
+    bulk_queue_url: str
     dead_letter_queue_url: str
     keys_secret: str
     callers_secret: str
@@ -97,17 +98,22 @@ class Resources:
         return token_for_all(self.accounts, provider)
 
     def environment(self) -> dict[str, str]:
-        """The functions' environment variables."""
+        """The functions' environment variables. The bulk sender's differ: `bulk_environment`."""
         return {
             **aws_environment(self.endpoint),
             "STACK_NAME": "local",
             "TABLE_NAME": self.table,
             "QUEUE_URL": self.queue_url,
+            "BULK_QUEUE_URL": self.bulk_queue_url,
             "DEAD_LETTER_QUEUE_URL": self.dead_letter_queue_url,
             "KEYS_SECRET": self.keys_secret,
             "CALLERS_SECRET": self.callers_secret,
             "PROVIDER_SECRETS": self.provider_secrets,
         }
+
+    def bulk_environment(self) -> dict[str, str]:
+        """What the bulk sender has besides: another queue, and a lane of its own."""
+        return {"QUEUE_URL": self.bulk_queue_url, "LANE": "bulk"}
 
 
 def aws_environment(endpoint: str) -> dict[str, str]:
@@ -148,7 +154,10 @@ async def create_resources(
     prefix: str = "salvo",
     templates: Path = REPOSITORY / "infra",
 ) -> Resources:
-    """Table, queues and secrets as our templates have them. `prefix` keeps systems in one embedded AWS apart."""
+    """Table, queues and secrets as our templates have them. `prefix` keeps systems in one embedded AWS apart.
+
+    `visibility_timeout` is the queue's; the bulk queue's is as many times longer as in the template.
+    """
     storage, messaging = _Template.read(templates / "storage.yaml"), _Template.read(templates / "messaging.yaml")
     accounts, provider_secrets = new_accounts(), f"{prefix}-provider-"
     table, queues, names = await asyncio.gather(
@@ -167,7 +176,8 @@ async def create_resources(
         endpoint=endpoint,
         table=table,
         queue_url=queues[0],
-        dead_letter_queue_url=queues[1],
+        bulk_queue_url=queues[1],
+        dead_letter_queue_url=queues[2],
         keys_secret=names[0],
         callers_secret=names[1],
         provider_secrets=provider_secrets,
@@ -267,17 +277,29 @@ async def _create_table(endpoint: str, name: str, properties: Mapping[str, Any])
     return name
 
 
-async def _create_queues(endpoint: str, prefix: str, template: _Template, visibility_timeout: int) -> tuple[str, str]:
-    queue, dead_letters = template.properties("Queue"), template.properties("DeadLetterQueue")
+async def _create_queues(
+    endpoint: str, prefix: str, template: _Template, visibility_timeout: int
+) -> tuple[str, str, str]:
+    """The queue, the bulk queue, and the dead letters of both."""
+    single, bulk = template.properties("Queue"), template.properties("BulkQueue")
+    longer = bulk["VisibilityTimeout"] // single["VisibilityTimeout"]
     async with aws_client("sqs", endpoint) as sqs:
-        dead_letters_url = await _create_queue(sqs, f"{prefix}-dead-letters", dead_letters, {})
-        answer = await sqs.get_queue_attributes(QueueUrl=dead_letters_url, AttributeNames=["QueueArn"])
-        redrive = {
-            "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
-            "maxReceiveCount": int(queue["RedrivePolicy"]["maxReceiveCount"]),
-        }
-        extra = {"VisibilityTimeout": str(visibility_timeout), "RedrivePolicy": json.dumps(redrive)}
-        return await _create_queue(sqs, f"{prefix}-queue", queue, extra), dead_letters_url
+        dead = await _create_queue(sqs, f"{prefix}-dead-letters", template.properties("DeadLetterQueue"), {})
+        answer = await sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+        arn = answer["Attributes"]["QueueArn"]
+        return (
+            await _create_queue(sqs, f"{prefix}-queue", single, _ending_at(arn, single, visibility_timeout)),
+            await _create_queue(sqs, f"{prefix}-bulk-queue", bulk, _ending_at(arn, bulk, visibility_timeout * longer)),
+            dead,
+        )
+
+
+def _ending_at(dead_letters: str, queue: Mapping[str, Any], visibility_timeout: int) -> dict[str, str]:
+    redrive = {
+        "deadLetterTargetArn": dead_letters,
+        "maxReceiveCount": int(queue["RedrivePolicy"]["maxReceiveCount"]),
+    }
+    return {"VisibilityTimeout": str(visibility_timeout), "RedrivePolicy": json.dumps(redrive)}
 
 
 async def _create_queue(sqs: Any, name: str, properties: Mapping[str, Any], extra: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,14 @@ from infra.local.ports import bindable
 
 API_TIMEOUT = 20.0
 SENDER_TIMEOUT = 15.0
+BULK_TIMEOUT = 60.0
 RECEIPTS_TIMEOUT = 15.0
 """Seconds, as in template.yaml."""
 VISIBILITY_TIMEOUT = 90
 """Seconds, as in infra/messaging.yaml."""
+
+BULK_BATCH, BULK_WINDOW, BULK_CONCURRENCY = 100, 1.0, 5
+"""Messages, seconds and senders at once, as in template.yaml."""
 
 _ENVIRONMENTS = 10
 """Of one function, at most."""
@@ -75,6 +79,8 @@ async def start_system(
         environment["POWERTOOLS_METRICS_DISABLED"] = "true"  # they are for CloudWatch; here they come between the lines
         api = await stack.enter_async_context(_function("api", environment, API_TIMEOUT))
         sender = await stack.enter_async_context(_function("sender", environment, SENDER_TIMEOUT))
+        bulk_environment = {**environment, **base.resources.bulk_environment()}
+        bulk = await stack.enter_async_context(_function("sender", bulk_environment, BULK_TIMEOUT, name="bulk-sender"))
         receipts = await stack.enter_async_context(_function("receipts", environment, RECEIPTS_TIMEOUT))
         around = [proxied("/inbox.json", base.gateway.url), handed_over(_AWS_EVENTS, receipts)]
         await stack.enter_async_context(serve({"/": api, "/v1/receipts": receipts}, port=port, mounted=around))
@@ -84,10 +90,26 @@ async def start_system(
         await stack.enter_async_context(
             EventSource.start(sender, endpoint=base.resources.endpoint, queue_url=base.resources.queue_url)
         )
+        await stack.enter_async_context(_bulk_source(bulk, base.resources))
         yield System(base=base, url=url)
 
 
-def _function(name: str, environment: dict[str, str], timeout: float) -> Function:
+def _bulk_source(bulk: Function, resources: Resources) -> AbstractAsyncContextManager[EventSource]:
+    return EventSource.start(
+        bulk,
+        endpoint=resources.endpoint,
+        queue_url=resources.bulk_queue_url,
+        batch_size=BULK_BATCH,
+        window=BULK_WINDOW,
+        max_concurrency=BULK_CONCURRENCY,
+    )
+
+
+def _function(handler: str, environment: dict[str, str], timeout: float, *, name: str = "") -> Function:
     return Function(
-        f"functions.handlers.{name}.handler", environment, timeout=timeout, name=name, max_concurrency=_ENVIRONMENTS
+        f"functions.handlers.{handler}.handler",
+        environment,
+        timeout=timeout,
+        name=name or handler,
+        max_concurrency=_ENVIRONMENTS,
     )

@@ -113,6 +113,7 @@ def _announce(system: System) -> None:
         aws_endpoint=resources.endpoint,
         table=resources.table,
         queue_url=resources.queue_url,
+        bulk_queue_url=resources.bulk_queue_url,
     )
 
 

@@ -81,5 +81,6 @@ def _announce(system: StackSystem) -> None:
         aws_endpoint=stack.endpoint,
         table=stack.outputs["TableName"],
         queue_url=stack.outputs["QueueUrl"],
+        bulk_queue_url=stack.outputs["BulkQueueUrl"],
         stack=stack.name,
     )

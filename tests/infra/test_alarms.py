@@ -23,6 +23,7 @@ ALARMS = {
 }
 RUNBOOKS = {
     "QueueAgeAlarm": "queue-age",
+    "BulkQueueAgeAlarm": "bulk-queue-age",
     "DeadLettersAlarm": "dead-letters",
     "ErrorsAlarm": "errors",
     "FunctionErrorsAlarm": "function-errors",
@@ -60,8 +61,8 @@ def starts(*, denied: float | None, challenged: float | None, sent: float | None
     return {"denied": denied, "challenged": challenged, "sent": sent}
 
 
-def functions(*, api: float | None, sender: float | None, receipts: float | None) -> Values:
-    return {"api": api, "sender": sender, "receipts": receipts}
+def functions(*, api: float | None, sender: float | None, receipts: float | None, bulk: float | None = NEVER) -> Values:
+    return {"api": api, "sender": sender, "bulk": bulk, "receipts": receipts}
 
 
 def test_there_is_an_alarm_for_each_runbook_and_a_runbook_for_each_alarm() -> None:
@@ -101,6 +102,8 @@ def test_an_alarm_watches_metrics_that_there_are(alarm: str) -> None:
     [
         ("QueueAgeAlarm", 60, False),
         ("QueueAgeAlarm", 61, True),
+        ("BulkQueueAgeAlarm", 1800, False),
+        ("BulkQueueAgeAlarm", 1801, True),
         ("DeadLettersAlarm", 0, False),
         ("DeadLettersAlarm", 1, True),
     ],
@@ -152,6 +155,8 @@ def test_what_the_guard_notices_is_an_alarm_the_first_time(alarm: str, metric: s
         ("FunctionErrorsAlarm", functions(api=0, sender=0, receipts=0), False),
         ("FunctionErrorsAlarm", functions(api=1, sender=0, receipts=0), True),
         ("FunctionErrorsAlarm", functions(api=NEVER, sender=1, receipts=NEVER), True),
+        ("FunctionErrorsAlarm", functions(api=NEVER, sender=NEVER, receipts=NEVER, bulk=1), True),
+        ("ThrottlesAlarm", functions(api=0, sender=0, receipts=0, bulk=1), True),
         ("ThrottlesAlarm", functions(api=0, sender=NEVER, receipts=NEVER), False),
         ("ThrottlesAlarm", functions(api=0, sender=0, receipts=1), True),
         ("ProviderFailuresAlarm", sends(sent=8, rejected=0, failed=2, unknown=0), False),

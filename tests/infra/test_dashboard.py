@@ -48,16 +48,18 @@ GIVEN = {
     "ApiId": "api1",
     "ApiFunction": "salvo-api",
     "SenderFunction": "salvo-sender",
+    "BulkSenderFunction": "salvo-bulk-sender",
     "ReceiptsFunction": "salvo-receipts",
     "Queue": "salvo-queue",
+    "BulkQueue": "salvo-bulk-queue",
     "DeadLetterQueue": "salvo-dead-letters",
     "Table": "salvo-table",
 }
 DIMENSIONS = {
     NAMESPACE: {("stack", "salvo")},
-    "AWS/SQS": {("QueueName", "salvo-queue"), ("QueueName", "salvo-dead-letters")},
+    "AWS/SQS": {("QueueName", f"salvo-{queue}") for queue in ("queue", "bulk-queue", "dead-letters")},
     "AWS/ApiGateway": {("ApiId", "api1")},
-    "AWS/Lambda": {("FunctionName", f"salvo-{function}") for function in ("api", "sender", "receipts")},
+    "AWS/Lambda": {("FunctionName", f"salvo-{function}") for function in ("api", "sender", "bulk-sender", "receipts")},
     "AWS/DynamoDB": {("TableName", "salvo-table")},
 }
 

@@ -25,6 +25,9 @@ STORAGE = ROOT / "infra" / "storage.yaml"
 MESSAGING = ROOT / "infra" / "messaging.yaml"
 
 TRIES = 9
+MOST_SEND_WITHIN = 43_200
+"""Seconds: of `batch_send_within` in services.toml."""
+QUEUES = ("Queue", "BulkQueue", "DeadLetterQueue")
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 OWN_KEY = {"Fn::If": ["OwnKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
 _SIMULATED = ("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SNS::Topic")
@@ -36,6 +39,21 @@ def test_the_queue_hands_a_batch_out_again_after_six_times_the_senders_time_at_t
     assert FUNCTIONS["SenderFunction"].timeout == 15
     assert visibility == 90
     assert visibility >= 6 * FUNCTIONS["SenderFunction"].timeout
+
+
+def test_the_bulk_queue_hands_a_batch_out_again_after_six_times_its_senders_time() -> None:
+    assert _queue("BulkQueue")["VisibilityTimeout"] == 6 * FUNCTIONS["BulkSenderFunction"].timeout
+
+
+def test_a_message_of_a_batch_comes_back_often_for_its_account_may_be_busy() -> None:
+    redrive = _queue("BulkQueue")["RedrivePolicy"]
+
+    assert redrive == {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}, "maxReceiveCount": 100}
+
+
+def test_a_message_of_a_batch_is_kept_longer_than_its_code_may_be_of_use() -> None:
+    """Then its sender says that it came too late, and it does not just vanish."""
+    assert _queue("BulkQueue")["MessageRetentionPeriod"] > MOST_SEND_WITHIN
 
 
 def test_a_message_has_nine_tries_and_then_stays_for_fourteen_days() -> None:
@@ -58,18 +76,18 @@ def test_a_message_that_waits_longer_than_its_code_is_of_use_is_dropped() -> Non
     assert _queue("Queue")["MessageRetentionPeriod"] == 900
 
 
-def test_both_queues_are_standard_ones() -> None:
-    assert [name for name in ("Queue", "DeadLetterQueue") if "FifoQueue" in _queue(name)] == []
+def test_all_queues_are_standard_ones() -> None:
+    assert [name for name in QUEUES if "FifoQueue" in _queue(name)] == []
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["by_sqs", "by_key"])
-def test_both_queues_are_encrypted(cloud: Cloud, key: str | None) -> None:
+def test_all_queues_are_encrypted(cloud: Cloud, key: str | None) -> None:
     outputs = cloud.deploy(MESSAGING, KmsKeyArn=key or "")
 
-    for url in (outputs["QueueUrl"], outputs["DeadLetterQueueUrl"]):
+    for url in (outputs[f"{name}Url"] for name in QUEUES):
         assert cloud.queue(url).get("KmsMasterKeyId") == key
     managed = {"Fn::If": ["OwnKey", {"Ref": "AWS::NoValue"}, True]}
-    assert [_queue(name)["SqsManagedSseEnabled"] for name in ("Queue", "DeadLetterQueue")] == [managed] * 2
+    assert [_queue(name)["SqsManagedSseEnabled"] for name in QUEUES] == [managed] * 3
 
 
 def test_the_table_has_one_key_and_is_paid_by_request(cloud: Cloud) -> None:

@@ -18,8 +18,9 @@ TABLE = "Storage.Outputs.TableArn"
 KEYS = "Storage.Outputs.KeysSecretArn"
 CALLERS = "Storage.Outputs.CallersSecretArn"
 QUEUE = "Messaging.Outputs.QueueArn"
+BULK_QUEUE = "Messaging.Outputs.BulkQueueArn"
 DEAD_LETTERS = "Messaging.Outputs.DeadLetterQueueArn"
-VERIFICATIONS, ANSWERS, CIRCUITS, RATES, TIMES = "v#*", "a#*", "c#*", "r#*", "t#*"
+VERIFICATIONS, ANSWERS, BATCHES, CIRCUITS, RATES, TIMES = "v#*", "a#*", "p#*", "c#*", "r#*", "t#*"
 ADDRESSES, SOLUTIONS = "i#*", "h#*"
 BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS = "b#*", "n#*", "k#*", "g#*", "l#*"
 NUMBERS, MONEY, DECISIONS = "e#*", "m#*", "d#*"
@@ -32,6 +33,32 @@ GUARD = {
     *(Right("dynamodb:PutItem", TABLE, kind) for kind in (CLOSED, SOLUTIONS)),
 }
 
+
+def sender_rights(queue: str, logs: str) -> set[Right]:
+    """Of a sender that takes from this queue and goes on with it."""
+    return {
+        Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
+        Right("dynamodb:PartiQLInsert", TABLE, VERIFICATIONS),
+        Right("dynamodb:UpdateItem", TABLE, BATCHES),
+        Right("dynamodb:GetItem", TABLE, CIRCUITS),
+        Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
+        Right("dynamodb:UpdateItem", TABLE, RATES),
+        Right("dynamodb:GetItem", TABLE, TIMES),
+        *GUARD,
+        Right("secretsmanager:GetSecretValue", KEYS),
+        Right("secretsmanager:GetSecretValue", PROVIDERS),
+        Right("sqs:ReceiveMessage", queue),
+        Right("sqs:DeleteMessage", queue),
+        Right("sqs:GetQueueAttributes", queue),
+        Right("sqs:ChangeMessageVisibility", queue),
+        Right("sqs:SendMessage", queue),
+        Right("sqs:SendMessage", DEAD_LETTERS),
+        Right("logs:CreateLogStream", logs),
+        Right("logs:PutLogEvents", logs),
+    }
+
+
 RIGHTS = {
     "ApiFunction": {
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
@@ -40,6 +67,8 @@ RIGHTS = {
         Right("dynamodb:PutItem", TABLE, ANSWERS),
         Right("dynamodb:UpdateItem", TABLE, ANSWERS),
         Right("dynamodb:DeleteItem", TABLE, ANSWERS),
+        Right("dynamodb:GetItem", TABLE, BATCHES),
+        Right("dynamodb:PutItem", TABLE, BATCHES),
         Right("dynamodb:GetItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, RATES),
@@ -49,29 +78,12 @@ RIGHTS = {
         Right("secretsmanager:GetSecretValue", CALLERS),
         Right("secretsmanager:GetSecretValue", PROVIDERS),
         Right("sqs:SendMessage", QUEUE),
+        Right("sqs:SendMessage", BULK_QUEUE),
         Right("logs:CreateLogStream", "ApiLogs.Arn"),
         Right("logs:PutLogEvents", "ApiLogs.Arn"),
     },
-    "SenderFunction": {
-        Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
-        Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
-        Right("dynamodb:PartiQLInsert", TABLE, VERIFICATIONS),
-        Right("dynamodb:GetItem", TABLE, CIRCUITS),
-        Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
-        Right("dynamodb:UpdateItem", TABLE, RATES),
-        Right("dynamodb:GetItem", TABLE, TIMES),
-        *GUARD,
-        Right("secretsmanager:GetSecretValue", KEYS),
-        Right("secretsmanager:GetSecretValue", PROVIDERS),
-        Right("sqs:ReceiveMessage", QUEUE),
-        Right("sqs:DeleteMessage", QUEUE),
-        Right("sqs:GetQueueAttributes", QUEUE),
-        Right("sqs:ChangeMessageVisibility", QUEUE),
-        Right("sqs:SendMessage", QUEUE),
-        Right("sqs:SendMessage", DEAD_LETTERS),
-        Right("logs:CreateLogStream", "SenderLogs.Arn"),
-        Right("logs:PutLogEvents", "SenderLogs.Arn"),
-    },
+    "SenderFunction": sender_rights(QUEUE, "SenderLogs.Arn"),
+    "BulkSenderFunction": sender_rights(BULK_QUEUE, "BulkSenderLogs.Arn"),
     "ReceiptsFunction": {
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
@@ -88,6 +100,8 @@ WITH_A_KEY_OF_ONES_OWN = {
     | {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
     "SenderFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")}
     | {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
+    "BulkSenderFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")}
+    | {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
     "ReceiptsFunction": {("kms:Decrypt", "dynamodb"), ("kms:Decrypt", "secretsmanager")},
 }
 
@@ -95,6 +109,8 @@ SENDING_BY_AWS = {
     # A sender, pool or number may be AWS's choice. And SNS sends by End User Messaging, in its caller's name.
     "ApiFunction": {Right("sms-voice:SendTextMessage", "*"), Right("sns:Publish", PHONES)},
     "SenderFunction": {Right("sms-voice:SendTextMessage", "*"), Right("sns:Publish", PHONES)}
+    | {Right("sms-voice:PutMessageFeedback", "*")},
+    "BulkSenderFunction": {Right("sms-voice:SendTextMessage", "*"), Right("sns:Publish", PHONES)}
     | {Right("sms-voice:PutMessageFeedback", "*")},
     "ReceiptsFunction": set(),
 }
@@ -141,7 +157,7 @@ def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
     granted = {right for function in FUNCTIONS for right in rights_of(function, when=CONDITIONS)}
 
     assert {right.only for right in granted if right.action.startswith("dynamodb:")} == {
-        *(VERIFICATIONS, ANSWERS),
+        *(VERIFICATIONS, ANSWERS, BATCHES),
         *(CIRCUITS, RATES, TIMES),
         *(ADDRESSES, SOLUTIONS, BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS, NUMBERS, MONEY, DECISIONS),
     }
@@ -168,6 +184,15 @@ def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
         ("ApiFunction", Call("sms-voice:PutMessageFeedback", "*")),
         ("SenderFunction", Call("dynamodb:UpdateItem", TABLE, "t#key")),
         ("SenderFunction", Call("sns:Publish", "Messaging.Outputs.ReceiptsTopicArn")),
+        ("SenderFunction", Call("sqs:ReceiveMessage", BULK_QUEUE)),
+        ("SenderFunction", Call("dynamodb:PutItem", TABLE, "p#batch")),
+        ("BulkSenderFunction", Call("sqs:ReceiveMessage", QUEUE)),
+        ("BulkSenderFunction", Call("sqs:SendMessage", QUEUE)),
+        ("BulkSenderFunction", Call("dynamodb:GetItem", TABLE, "p#batch")),
+        ("BulkSenderFunction", Call("secretsmanager:GetSecretValue", CALLERS)),
+        ("ApiFunction", Call("sqs:ReceiveMessage", BULK_QUEUE)),
+        ("ApiFunction", Call("dynamodb:UpdateItem", TABLE, "p#batch")),
+        ("ReceiptsFunction", Call("dynamodb:UpdateItem", TABLE, "p#batch")),
         ("ReceiptsFunction", Call("dynamodb:PutItem", TABLE, "a#key")),
         ("ReceiptsFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
         ("ReceiptsFunction", Call("dynamodb:UpdateItem", TABLE, "v#key")),

@@ -20,6 +20,8 @@ ALL = {path.name: read(path) for path in (TEMPLATE, *nested(MAIN))}
 
 ROUTES = {
     "POST /v1/verifications": "ApiFunction",
+    "POST /v1/verifications/batch": "ApiFunction",
+    "GET /v1/batches/{batch}": "ApiFunction",
     "POST /v1/verifications/{id}/check": "ApiFunction",
     "GET /v1/verifications/{id}": "ApiFunction",
     "DELETE /v1/verifications/{id}": "ApiFunction",
@@ -42,8 +44,9 @@ EVERYWHERE = {
 }
 SENDING = EVERYWHERE | {"KEYS_SECRET", "QUEUE_URL", "SMS_CONFIGURATION_SET"}
 VARIABLES = {
-    "ApiFunction": SENDING | {"CALLERS_SECRET", "AUTHORIZER"},
+    "ApiFunction": SENDING | {"BULK_QUEUE_URL", "CALLERS_SECRET", "AUTHORIZER"},
     "SenderFunction": SENDING | {"DEAD_LETTER_QUEUE_URL", "MAX_IN_FLIGHT"},
+    "BulkSenderFunction": SENDING | {"DEAD_LETTER_QUEUE_URL", "MAX_IN_FLIGHT", "LANE"},
     "ReceiptsFunction": EVERYWHERE,
 }
 
@@ -66,11 +69,40 @@ def test_the_sender_takes_ten_at_once_without_delay_and_gives_failures_back_one_
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_how_many_senders_run_at_once_is_the_operators_to_say() -> None:
-    (event,) = _events("SenderFunction", "SQS")
+def test_batches_go_by_a_queue_and_a_sender_of_their_own_a_hundred_at_once() -> None:
+    (event,) = _events("BulkSenderFunction", "SQS")
+    sender = FUNCTIONS["BulkSenderFunction"]
 
-    assert event["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "SenderConcurrency"}}
-    assert MAIN["Parameters"]["SenderConcurrency"]["MinValue"] == 2  # AWS takes no less
+    assert event["Queue"] == {"Fn::GetAtt": ["Messaging", "Outputs.BulkQueueArn"]}
+    assert event["BatchSize"] == 100
+    assert event["MaximumBatchingWindowInSeconds"] == 1  # AWS takes no less above ten
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (sender.handler, sender.timeout) == (FUNCTIONS["SenderFunction"].handler, 60)
+
+
+def test_each_lane_has_its_own_queue_to_go_on_with() -> None:
+    lanes = {
+        name: (FUNCTIONS[name].environment["QUEUE_URL"], FUNCTIONS[name].environment.get("LANE"))
+        for name in ("ApiFunction", "SenderFunction", "BulkSenderFunction")
+    }
+
+    single, bulk = [{"Fn::GetAtt": ["Messaging", f"Outputs.{url}"]} for url in ("QueueUrl", "BulkQueueUrl")]
+    assert lanes == {
+        "ApiFunction": (single, None),
+        "SenderFunction": (single, None),
+        "BulkSenderFunction": (bulk, "bulk"),
+    }
+    assert FUNCTIONS["ApiFunction"].environment["BULK_QUEUE_URL"] == bulk
+
+
+@pytest.mark.parametrize(
+    ("function", "parameter"), [("SenderFunction", "SenderConcurrency"), ("BulkSenderFunction", "BulkConcurrency")]
+)
+def test_how_many_senders_run_at_once_is_the_operators_to_say(function: str, parameter: str) -> None:
+    (event,) = _events(function, "SQS")
+
+    assert event["ScalingConfig"] == {"MaximumConcurrency": {"Ref": parameter}}
+    assert MAIN["Parameters"][parameter]["MinValue"] == 2  # AWS takes no less
 
 
 def test_http_functions_answer_before_the_gateway_gives_up() -> None:
@@ -152,7 +184,7 @@ def test_on_aws_nothing_simulates_a_provider(function: Function) -> None:
     assert function.environment["PROVIDERS_URL"] == {"Ref": "AWS::NoValue"}
 
 
-@pytest.mark.parametrize("function", ["ApiFunction", "SenderFunction"])
+@pytest.mark.parametrize("function", ["ApiFunction", "SenderFunction", "BulkSenderFunction"])
 def test_messages_by_aws_are_sent_with_the_set_whose_events_come_to_us(function: str) -> None:
     chosen = FUNCTIONS[function].environment["SMS_CONFIGURATION_SET"]
 
@@ -195,7 +227,7 @@ def test_with_a_key_of_ones_own_everything_that_is_stored_is_encrypted_with_it()
         if each["Type"] in properties
     ]
 
-    assert keys == [OWN_KEY] * 10
+    assert keys == [OWN_KEY] * 12
     assert MAIN["Globals"]["Function"]["KmsKeyArn"] == OWN_KEY  # their environment, and snapshots of their memory
 
 
@@ -303,7 +335,7 @@ def test_whatever_holds_something_says_what_becomes_of_it() -> None:
     kinds = ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::SQS::Queue", "AWS::Logs::LogGroup")
     holding = [each for template in ALL.values() for each in template["Resources"].values() if each["Type"] in kinds]
 
-    assert len(holding) == 9
+    assert len(holding) == 11
     assert all({"DeletionPolicy", "UpdateReplacePolicy"} <= each.keys() for each in holding)
 
 

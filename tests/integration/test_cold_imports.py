@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "KEYS_SECRET": "salvo-keys",
     "CALLERS_SECRET": "salvo-callers",
     "QUEUE_URL": "https://sqs.test/sends",
+    "BULK_QUEUE_URL": "https://sqs.test/bulk",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.test/dead",
 }
 _TELL = "import importlib, json, sys; importlib.import_module(sys.argv[1]); print(json.dumps(sorted(sys.modules)))"

@@ -190,6 +190,13 @@ def test_a_function_is_told_of_no_variable_that_the_template_does_not_name(
     assert overrides(resources.environment())[function.name].keys() <= function.environment.keys()
 
 
+def test_the_bulk_sender_is_told_of_its_own_queue(resources: Resources) -> None:
+    told = overrides(resources.environment())
+
+    assert told["BulkSenderFunction"]["QUEUE_URL"] == resources.bulk_queue_url
+    assert told["SenderFunction"]["QUEUE_URL"] == told["ApiFunction"]["QUEUE_URL"] == resources.queue_url
+
+
 def test_no_secret_is_written(resources: Resources) -> None:
     written = json.dumps(overrides(resources.environment()))
 

@@ -39,6 +39,12 @@ Resources:
       VisibilityTimeout: 90
       MessageRetentionPeriod: 900
       RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetterQueue.Arn, maxReceiveCount: 3}
+  BulkQueue:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 270
+      MessageRetentionPeriod: 3600
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetterQueue.Arn, maxReceiveCount: 30}
   DeadLetterQueue:
     Type: AWS::SQS::Queue
 """
@@ -134,6 +140,26 @@ async def test_the_queues_are_the_templates(aws: EmbeddedAws, sqs: Any, template
     }
 
 
+async def test_the_bulk_queue_is_another_that_hides_messages_as_many_times_longer(
+    aws: EmbeddedAws, sqs: Any, templates: Path
+) -> None:
+    resources = await create_resources(aws.endpoint, visibility_timeout=7, prefix="bulk", templates=templates)
+
+    queue = await _attributes(sqs, resources.bulk_queue_url)
+    dead_letters = await _attributes(sqs, resources.dead_letter_queue_url)
+    assert (queue["VisibilityTimeout"], queue["MessageRetentionPeriod"]) == ("21", "3600")
+    assert json.loads(queue["RedrivePolicy"]) == {
+        "deadLetterTargetArn": dead_letters["QueueArn"],
+        "maxReceiveCount": 30,
+    }
+
+
+async def test_the_bulk_sender_finds_its_own_queue_in_its_own_lane(aws: EmbeddedAws, templates: Path) -> None:
+    resources = await create_resources(aws.endpoint, visibility_timeout=1, prefix="lane", templates=templates)
+
+    assert resources.bulk_environment() == {"QUEUE_URL": resources.bulk_queue_url, "LANE": "bulk"}
+
+
 async def test_our_own_templates_work(aws: EmbeddedAws, dynamodb: Any) -> None:
     resources = await create_resources(aws.endpoint, visibility_timeout=1, prefix="own")
 
@@ -172,6 +198,7 @@ async def test_the_environment_names_everything(aws: EmbeddedAws, templates: Pat
     assert environment["AWS_ENDPOINT_URL"] == aws.endpoint
     assert environment["TABLE_NAME"] == resources.table
     assert environment["QUEUE_URL"] == resources.queue_url
+    assert environment["BULK_QUEUE_URL"] == resources.bulk_queue_url
     assert environment["DEAD_LETTER_QUEUE_URL"] == resources.dead_letter_queue_url
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "eu-central-1"
 

@@ -65,7 +65,9 @@ async def up() -> AsyncIterator[Running]:
 
 
 async def test_it_says_where_everything_is(up: Running) -> None:
-    assert set(up.ready) == {"api", "inbox", "key", "simulator", "aws_endpoint", "table", "queue_url"}
+    assert set(up.ready) == {"api", "inbox", "key", "simulator", "aws_endpoint", "table"} | {
+        *("queue_url", "bulk_queue_url")
+    }
 
 
 async def test_a_code_arrives_in_the_inbox_and_is_approved(up: Running) -> None:

@@ -28,7 +28,7 @@ from functions.settings import (
 
 COMMON = {"STACK_NAME": "salvo", "TABLE_NAME": "records", "PROVIDER_SECRETS": "salvo-provider-"}
 SENDING = COMMON | {"KEYS_SECRET": "salvo/keys", "QUEUE_URL": "https://sqs.test/sends"}
-API = SENDING | {"CALLERS_SECRET": "salvo/callers"}
+API = SENDING | {"BULK_QUEUE_URL": "https://sqs.test/bulk", "CALLERS_SECRET": "salvo/callers"}
 SENDER = SENDING | {"DEAD_LETTER_QUEUE_URL": "https://sqs.test/dead"}
 
 BASE_URLS = ["http://127.0.0.1:8000", "https://sms.yunpian.com", "https://[::1]:8443/base", "HTTPS://a.example/b/c"]
@@ -93,12 +93,13 @@ def test_what_is_not_set_has_its_default() -> None:
         configuration_set=None,
         configuration=Configuration(services={"default": Service()}),
     )
-    assert api.sending == Sending(keys_secret="salvo/keys", queue_url="https://sqs.test/sends")
+    assert api.sending == Sending(keys_secret="salvo/keys", queue_url="https://sqs.test/sends", lane="single")
     assert sender.in_flight == MOST_IN_FLIGHT
 
 
 def test_each_function_reads_what_it_needs_and_no_more() -> None:
     assert api_settings(API).callers_secret == "salvo/callers"
+    assert api_settings(API).bulk_queue_url == "https://sqs.test/bulk"
     assert sender_settings(SENDER).dead_letter_queue_url == "https://sqs.test/dead"
     assert receipts_settings(COMMON).table == "records"
 
@@ -110,6 +111,14 @@ def test_callers_have_keys_unless_api_gateway_tells_them_apart(said: dict[str, s
 
 def test_an_authorizer_that_there_is_not_is_a_mistake() -> None:
     assert problems_of(api_settings, API | {"AUTHORIZER": "none"}) == ["AUTHORIZER must be one of keys, iam, jwt"]
+
+
+def test_a_sender_of_batches_is_in_a_lane_of_its_own() -> None:
+    assert sender_settings(SENDER | {"LANE": "bulk"}).sending.lane == "bulk"
+
+
+def test_a_lane_that_there_is_not_is_a_mistake() -> None:
+    assert problems_of(sender_settings, SENDER | {"LANE": "fast"}) == ["LANE must be one of single, bulk"]
 
 
 def test_the_stacks_own_configuration_set_is_read() -> None:
