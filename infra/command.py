@@ -28,6 +28,7 @@ COMMANDS = {
     "build": Command("infra.sam", "build what Lambda gets, and check that it works by itself"),
     "bench": Command("tests.benchmarks.run", "measure the artefact: cold start, warm calls, memory, cost"),
     "deploy": Command("infra.deploy", "build, and deploy to AWS"),
+    "send": Command("infra.send.command", "send a code to each number of a CSV file"),
     "credentials": Command("infra.credentials", "try a provider's keys, and put them into its secret"),
     "logs": Command("infra.logs", "follow a stack's logs"),
     "doctor": Command("infra.doctor", "check a deployed stack from outside"),
