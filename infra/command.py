@@ -35,6 +35,9 @@ COMMANDS = {
     "erase": Command("infra.erase", "delete what is stored of a phone number"),
     "guard": Command("infra.guard.command", "see and change what the guard against abuse does"),
     "cost": Command("infra.cost", "what a million verifications cost on AWS, for your numbers"),
+    "scale": Command(
+        "infra.scale.command", "simulate a campaign: how long, how many functions, what it costs, what breaks"
+    ),
 }
 
 

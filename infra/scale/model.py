@@ -61,7 +61,7 @@ class Fleet:
     logins: float = 1.0
     """Login codes a second, by the same accounts."""
 
-    concurrency: int = 10
+    concurrency: int = 5
     """BulkConcurrency: invocations of the bulk sender at once."""
     batch_size: int = 100
     window: float = 1.0
@@ -80,6 +80,8 @@ class Fleet:
     most_deliveries: int = 100
     table_units: float = 4_000.0
     """Write units a second that the table takes from the start. A new one takes 4,000."""
+    table_tries: float = 1.0
+    """Seconds for which the SDK repeats what the table throttles. Assumed: three tries with the waits between them."""
 
     cpu: float = 0.002
     """Seconds of a whole processor for each code."""
@@ -118,3 +120,8 @@ class Fleet:
         """What the account has left for the bulk sender, beside the logins and their 0.5 s or so."""
         taken = math.ceil(self.logins * (self.latency.p50 + self.round_trips))
         return max(1, min(self.concurrency, self.account_concurrency - taken))
+
+
+def as_salvo_send_does(fleet: Fleet) -> float:
+    """How many codes it lets be unfinished: some thirty seconds of work, as in infra/send/pace.py."""
+    return min(40_000.0, max(1.0 * POST, 30 * fleet.bulk_rate))

@@ -48,7 +48,7 @@ class _Simulation:
         self._random = Random(fleet.seed)  # noqa: S311 - no secret
         self._accounts = open_accounts(fleet)
         self._weights = [1.0] * len(fleet.rates) if math.inf in fleet.rates else list(fleet.rates)
-        self._table = Table(fleet.table_units)
+        self._table = Table(fleet.table_units, fleet.table_tries)
         self._queue = Queue()
         self._counts = Counts()
         self._events: list[tuple[float, int, Callable[..., None], Any]] = []
@@ -237,7 +237,8 @@ class _Simulation:
 
     def _again(self, now: float, invocation: _Invocation, message: Message) -> None:
         left = max(0.0, self._fleet.fresh_for - (now - message.queued_at))
-        invocation.back.append((message, wait_of(message.delivered, left, self._random.random())))
+        drawn, most = self._random.random(), self._fleet.most_deliveries
+        invocation.back.append((message, wait_of(message.delivered, left, drawn, most_deliveries=most)))
         self._table.written += FAILED_UNITS - SEND_UNITS  # what was counted is given back
 
     def _done(self, now: float, invocation: _Invocation) -> None:

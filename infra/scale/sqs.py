@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
-from functions.queues.sqs import FIRST_WAIT, LONGEST_WAIT
+from functions.queues.sqs import FIRST_WAIT, LONGEST_KEPT, LONGEST_WAIT, MOST_DELIVERIES
 
 IN_A_CALL = 10
 MOST_HANDED_OUT = 120_000
@@ -80,7 +80,9 @@ class Queue:
         self.handed_out -= messages
 
 
-def wait_of(delivered: int, fresh_for: float, drawn: float) -> float:
+def wait_of(delivered: int, fresh_for: float, drawn: float, *, most_deliveries: int) -> float:
     """Seconds until a failed send is tried again, as functions/queues/sqs.py has it; `drawn` is from 0 to 1."""
-    longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, fresh_for / 3))
-    return longest - drawn * longest / 2
+    share = fresh_for / max(3, most_deliveries - MOST_DELIVERIES - delivered)
+    longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, share))
+    wait = longest - drawn * longest / 2
+    return min(max(wait, fresh_for), LONGEST_KEPT) if delivered == most_deliveries - 1 else wait

@@ -15,8 +15,6 @@ PARTITION = 1_000
 QUOTA = 40_000
 DOUBLING = 1_800
 """Seconds."""
-TRIES_LAST = 1.0
-"""Seconds for which the SDK repeats what is throttled. Assumed: three tries with the waits between them."""
 
 SEND_UNITS = 3
 """For each code: the claim; its block and its country for the guard. tests/contract/test_write_units.py counts them."""
@@ -36,6 +34,8 @@ class Table:
     """Write units a second, spread evenly."""
 
     units: float
+    tries: float
+    """Seconds that a throttled write is repeated for."""
     written: float = 0.0
     by_second: dict[int, float] = field(default_factory=dict)
     _schedule: Schedule = field(init=False)
@@ -46,7 +46,7 @@ class Table:
     def write(self, now: float, units: float) -> float | None:
         """When it is written. None where it is throttled for longer than anybody tries."""
         self._schedule.rate = min(self.units * 2 ** int(now // DOUBLING), max(QUOTA, self.units))
-        if self._schedule.free_from - now > TRIES_LAST:
+        if self._schedule.free_from - now > self.tries:
             return None
         written_at = self._schedule.take(now, units)
         self.written += units
