@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.benchmarks import cold_start, memory, run, warm_calls
+from tests.benchmarks import artefact, cold_start, memory, warm_calls
 from tests.benchmarks.cpu_share import NoShares, a_share
 from tests.benchmarks.laboratory import Laboratory
 from tests.benchmarks.report import Table
@@ -80,7 +80,7 @@ def test_a_share_of_a_processor_is_no_more_than_that() -> None:
 def test_every_table_says_how_it_was_made() -> None:
     built(API)
 
-    table = run._size()
+    table = artefact.size()
 
     assert table.note
     assert table.markdown().startswith(f"## {table.title}\n\n| ")

@@ -1,4 +1,4 @@
-"""./salvo bench: measures the artefact in AWS's own runtime, each thing beside its bare counterpart, in one run."""
+"""./salvo bench: measures batches beside every other way to send them, and the artefact in AWS's own runtime."""
 
 from __future__ import annotations
 
@@ -7,91 +7,102 @@ import asyncio
 import os
 import platform
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from infra import artifact
 from infra.environments import ROOT, say
-from tests.benchmarks import cold_start, memory, warm_calls
+from tests.benchmarks import artefact, document
 from tests.benchmarks.batch import quick
-from tests.benchmarks.cpu_share import NoShares
-from tests.benchmarks.laboratory import API, Laboratory, NothingBuilt
+from tests.benchmarks.batch.measure import Comparison
+from tests.benchmarks.laboratory import NothingBuilt
 from tests.benchmarks.report import Table
 
 REPORT = ROOT / "docs" / "benchmarks.md"
+DRAWINGS = REPORT.with_suffix("")
+
+ARTEFACT, BATCH = "artefact", "batch"
+
+_ROUNDS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--colds", type=int, default=11, metavar="N", help="sandboxes of each kind (11)")
-    parser.add_argument("--warms", type=int, default=300, metavar="N", help="warm calls of each kind (300)")
-    parser.add_argument("--sizes", type=int, default=20, metavar="N", help="calls for each memory size (20)")
-    parser.add_argument("--only", choices=("artefact", "batch"), help="measure this part alone")
-    parser.add_argument("--quick", action="store_true", help="of the batch: CPU for each code of ours, in a minute")
-    parser.add_argument("--codes", type=int, default=500, metavar="N", help="codes at once, for --quick (500)")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="of which the median is taken (1)")
-    parser.add_argument(
-        "--profile", type=Path, metavar="FOLDER", help="with --quick: write what the worker's time went into"
+    count = _count(1, 10_000)
+    parser.add_argument("--only", choices=(BATCH, ARTEFACT), help="measure this part alone")
+    parser.add_argument("--write", action="store_true", help=f"write tables and plots to {REPORT.relative_to(ROOT)}")
+    batch = parser.add_argument_group("batches")
+    batch.add_argument("--rounds", type=count, metavar="N", help=f"of each contender ({_ROUNDS}, with --quick 1)")
+    batch.add_argument("--quick", action="store_true", help="only what a code costs the sender, in half a minute")
+    batch.add_argument("--codes", type=count, default=500, metavar="N", help="at once, with --quick (500)")
+    batch.add_argument(
+        "--profile", type=Path, metavar="FOLDER", help="with --quick: write there what the sender's time went into"
     )
-    parser.add_argument("--write", action="store_true", help=f"write the tables to {REPORT.relative_to(ROOT)}")
+    built = parser.add_argument_group("the artefact")
+    built.add_argument("--colds", type=count, default=11, metavar="N", help="sandboxes of each kind (11)")
+    built.add_argument("--warms", type=count, default=300, metavar="N", help="warm calls of each kind (300)")
+    built.add_argument("--sizes", type=count, default=20, metavar="N", help="calls for each memory size (20)")
 
 
 def main(arguments: argparse.Namespace) -> int:
+    work = _quick(arguments) if arguments.quick else _whole(arguments)
     try:
-        report = asyncio.run(_report(arguments))  # noqa: TID251 - this is no function
-    except NothingBuilt as error:
+        asyncio.run(work)  # noqa: TID251 - this is no function
+    except (NothingBuilt, document.PartMissing) as error:
         say(str(error))
         return 1
-    if arguments.write:
-        REPORT.write_text(report, encoding="utf-8")
-        say(f"written to {REPORT.relative_to(ROOT)}")
     return 0
 
 
-async def _report(arguments: argparse.Namespace) -> str:
-    parts = [_head(arguments)]
-    async for table in _tables(arguments):
-        sys.stdout.write(f"{table.markdown()}\n")
-        sys.stdout.flush()
-        parts.append(table.markdown())
-    return "\n".join(parts)
+async def _quick(arguments: argparse.Namespace) -> None:
+    _show(await quick.measure(codes=arguments.codes, rounds=arguments.rounds or 1))
+    if arguments.profile is not None:
+        await quick.profile(codes=arguments.codes, folder=arguments.profile)
 
 
-async def _tables(arguments: argparse.Namespace) -> AsyncIterator[Table]:
-    if arguments.quick:
-        yield await quick.measure(codes=arguments.codes, rounds=arguments.rounds, profiles=arguments.profile)
-        return
-    async with Laboratory.open() as laboratory:
-        yield _size()
-        yield await cold_start.measure(laboratory, arguments.colds)
-        yield await warm_calls.measure(laboratory, arguments.warms)
-        yield await memory.peak(laboratory)
-    async with Laboratory.open(latency=memory.GATEWAY) as laboratory:
-        try:
-            yield await memory.measure(laboratory, arguments.sizes)
-        except NoShares as reason:
-            say(f"memory sizes are not measured: {reason}")
+async def _whole(arguments: argparse.Namespace) -> None:
+    if arguments.only != ARTEFACT:
+        comparison = Comparison(rounds=arguments.rounds or _ROUNDS)
+        tables = await _shown(comparison.tables(DRAWINGS if arguments.write else None))
+        if arguments.write:
+            options = f"--only batch --rounds {comparison.rounds}"
+            _write(BATCH, [_made_by(options), *tables, *map(_drawing, comparison.drawings)])
+    if arguments.only != BATCH:
+        tables = await _shown(artefact.tables(arguments))
+        if arguments.write:
+            options = f"--only artefact --colds {arguments.colds} --warms {arguments.warms} --sizes {arguments.sizes}"
+            _write(ARTEFACT, [_made_by(options), *tables])
 
 
-def _size() -> Table:
-    folder = artifact.BUILD / API
-    return Table(
-        title="The artefact",
-        columns=("", "MB"),
-        rows=[
-            ("unpacked", f"{artifact.size(folder) / 1e6:.1f}"),
-            ("zipped", f"{artifact.zipped_size(folder) / 1e6:.1f}"),
-        ],
-        note=f"The build refuses more than {artifact.MOST_ZIPPED / 1e6:g} MB zipped.",
-    )
+async def _shown(tables: AsyncIterator[Table]) -> list[str]:
+    return [_show(table) async for table in tables]
 
 
-def _head(arguments: argparse.Namespace) -> str:
+def _show(table: Table) -> str:
+    text = table.markdown()
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+    return text
+
+
+def _write(part: str, texts: list[str]) -> None:
+    document.write(REPORT, part, "\n".join(texts))
+    say(f"written to {REPORT.relative_to(ROOT)}")
+
+
+def _made_by(options: str) -> str:
     today = datetime.now(UTC)  # noqa: TID251 - the day of the report
-    options = f"--colds {arguments.colds} --warms {arguments.warms} --sizes {arguments.sizes}"
-    return f"""# Benchmarks
+    machine = f"{os.cpu_count()} shared cores, {platform.system()} on {platform.machine()}"
+    return f"Made by `./salvo bench {options} --write` on {today:%Y-%m-%d}: {machine}.\n"
 
-Made by `./salvo bench {options} --write` on {today:%Y-%m-%d}: {os.cpu_count()} shared cores,
-{platform.system()} on {platform.machine()}. How each figure comes about, and what it is not, is in
-[tests/benchmarks/README.md](../tests/benchmarks/README.md). The machine is noisy: ratios count, not milliseconds.
-"""
+
+def _drawing(name: str) -> str:
+    return f"![{name}]({DRAWINGS.name}/{name}.svg)\n"
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return read

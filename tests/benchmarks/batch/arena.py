@@ -17,6 +17,7 @@ import aiohttp
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
 from infra.local.execution_environment import Configuration
 from infra.local.gateway import GatewayProcess
+from infra.local.proc import usage_of
 from infra.local.processes import Child, start_module
 from tests.benchmarks.batch.contestants import Contender, numbers
 from tests.benchmarks.batch.earlier import codes_three_hours_ago
@@ -44,7 +45,7 @@ class Measured:
     """Seconds of the contender's process alone."""
     wall: float
     memory: int
-    """Bytes that it had more at its peak than before its first order that counts."""
+    """Bytes that the process had more at its peak than when it was warmed up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +56,10 @@ class Arena:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, *, latency: float = 0.0) -> AsyncIterator[Self]:
-        """`latency` is the gateway's, in seconds, for each request."""
+    async def open(cls) -> AsyncIterator[Self]:
         async with EmbeddedAws.start() as aws:
             resources = await create_resources(aws.endpoint, visibility_timeout=_VISIBILITY_TIMEOUT)
-            async with GatewayProcess.start(resources.accounts, latency=latency) as gateway:
+            async with GatewayProcess.start(resources.accounts) as gateway:
                 yield cls(aws=aws, resources=resources, gateway=gateway)
 
     @contextlib.asynccontextmanager
@@ -71,7 +71,7 @@ class Arena:
             environment = self._environment(contender, resources, folder)
             with (folder / "output").open("wb") as output:
                 child = await _start(contender, environment, output.fileno())
-            entrant = Entrant(contender, child, resources, self.gateway.url, folder / "output")
+            entrant = Entrant(contender, child, resources, self.gateway, folder / "output")
             try:
                 await entrant.begin(self._place(contender, resources))
                 yield entrant
@@ -103,25 +103,29 @@ class Entrant:
     contender: Contender
     child: Child
     resources: Resources
-    gateway: str
+    gateway: GatewayProcess
     output: Path
     """What the contender printed."""
+    _at_rest: int = 0
+    """Bytes."""
 
     async def begin(self, place: Place) -> None:
         await self._ask({"contender": self.contender.module, "place": asdict(place)})
         await self.send(WARM_UP)
+        self._at_rest = usage_of(self.child.pid).resident
 
-    async def send(self, codes: int, *, profile: Path | None = None) -> Measured:
-        """Raises Failed."""
+    async def send(self, codes: int, *, latency: float = 0.0, profile: Path | None = None) -> Measured:
+        """Raises Failed. `latency` is the gateway's, in seconds, for each request."""
         people = numbers(codes)
         if self.contender.known:
             await codes_three_hours_ago(people, self.resources)
         await self._forget_the_inbox()
+        await self.gateway.change(latency=latency)
         told = await self._ask({"order": self.contender.order(people), "profile": profile and str(profile)})
         sent = await self._inbox()
         if sent != {"messages": codes, "numbers": codes, "max_per_number": 1}:
             raise Failed(f"{self.contender.name} should have sent {codes} codes, and this arrived: {sent}")
-        return Measured(codes=codes, **told)
+        return Measured(codes=codes, cpu=told["cpu"], wall=told["wall"], memory=told["peak"] - self._at_rest)
 
     async def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         async with asyncio.timeout(_SECONDS):
@@ -133,11 +137,11 @@ class Entrant:
         return told
 
     async def _forget_the_inbox(self) -> None:
-        async with aiohttp.ClientSession() as http, http.delete(f"{self.gateway}/inbox"):
+        async with aiohttp.ClientSession() as http, http.delete(f"{self.gateway.url}/inbox"):
             pass
 
     async def _inbox(self) -> dict[str, int]:
-        async with aiohttp.ClientSession() as http, http.get(f"{self.gateway}/inbox/count.json") as answer:
+        async with aiohttp.ClientSession() as http, http.get(f"{self.gateway.url}/inbox/count.json") as answer:
             found: dict[str, int] = await answer.json()
             return found
 

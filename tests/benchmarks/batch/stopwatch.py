@@ -1,7 +1,7 @@
 """What runs in a contender's process: it opens the contender, then takes the time of each order that it is given.
 
     {"contender": module, "place": {…}}  →  {"ready": true}
-    {"order": …, "profile": file or null}  →  {"cpu", "wall", "memory"} or {"error": name of the exception}
+    {"order": …, "profile": file or null}  →  {"cpu", "wall", "peak"} or {"error": name of the exception}
 
 A JSON line each. The answers have a channel of their own; what the contender prints goes to standard error.
 """
@@ -20,11 +20,11 @@ import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from infra.local.proc import usage_of
 from tests.benchmarks.batch.place import Place, Work
 
-_STATUS = Path("/proc/self/status")
-_FORGET_THE_PEAK = "5"
-"""To /proc/self/clear_refs: the peak is then what is resident now (proc(5))."""
+_CLEAR, _FORGET_THE_PEAK = Path("/proc/self/clear_refs"), "5"
+"""The peak is then what is resident now (proc(5))."""
 
 
 def main() -> None:
@@ -61,10 +61,10 @@ def _profiled(work: Work, order: Any, file: str | None) -> dict[str, float]:
 
 def _timed(work: Work, order: Any) -> dict[str, float]:
     gc.collect()
-    before = _resident_from_now_on()
+    _CLEAR.write_text(_FORGET_THE_PEAK, encoding="ascii")
     began, used = time.monotonic(), _cpu()
     work(order)
-    return {"cpu": _cpu() - used, "wall": time.monotonic() - began, "memory": _kilobytes("VmHWM") * 1024 - before}
+    return {"cpu": _cpu() - used, "wall": time.monotonic() - began, "peak": _peak()}
 
 
 def _cpu() -> float:
@@ -73,15 +73,9 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _resident_from_now_on() -> int:
-    """Bytes. The peak begins anew."""
-    Path("/proc/self/clear_refs").write_text(_FORGET_THE_PEAK, encoding="ascii")
-    return _kilobytes("VmRSS") * 1024
-
-
-def _kilobytes(entry: str) -> int:
-    lines = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())
-    return int(lines[entry].removesuffix("kB"))
+def _peak() -> int:
+    """Bytes of memory at the most since the order was given."""
+    return usage_of(os.getpid()).peak
 
 
 def _tell(answers: BinaryIO, answer: dict[str, Any]) -> None:

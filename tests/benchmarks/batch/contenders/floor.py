@@ -1,7 +1,7 @@
 """The unit: for each code one bare UpdateItem by aiobotocore and one bare POST by aiohttp, on warm connections.
 
-A few at a time, which is the cheapest way to make them: one after the other the loop wakes for each answer alone, and
-many at once open a connection each.
+A few codes at a time, which is the cheapest way: one after the other the loop wakes for each answer alone, and many at
+once want a connection each.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from aiobotocore.session import get_session
 
 from tests.benchmarks.batch.place import Place, Work
 
-_AT_ONCE = 8
+AT_ONCE = 8
 
 
-def open_work(place: Place) -> Work:
+def open_work(place: Place, at_once: int = AT_ONCE) -> Work:
     runner = asyncio.Runner()
     client, http = runner.run(_open())
 
-    async def all_of(numbers: Sequence[str]) -> None:
-        waiting = deque(numbers)
-        await asyncio.gather(*(_worker(waiting, place, client, http) for _ in range(_AT_ONCE)))
+    async def call_for_all(mobiles: Sequence[str]) -> None:
+        waiting = deque(mobiles)
+        await asyncio.gather(*(_call(waiting, place, client, http) for _ in range(at_once)))
 
-    return lambda numbers: runner.run(all_of(numbers))
+    return lambda mobiles: runner.run(call_for_all(mobiles))
 
 
 async def _open() -> tuple[Any, aiohttp.ClientSession]:
@@ -37,18 +37,18 @@ async def _open() -> tuple[Any, aiohttp.ClientSession]:
     return client, await stack.enter_async_context(aiohttp.ClientSession())
 
 
-async def _worker(waiting: deque[str], place: Place, client: Any, http: aiohttp.ClientSession) -> None:
+async def _call(waiting: deque[str], place: Place, client: Any, http: aiohttp.ClientSession) -> None:
     url = f"{place.gateway}/v2/sms/single_send.json"
     while waiting:
-        number = waiting.popleft()
+        mobile = waiting.popleft()
         await client.update_item(
             TableName=place.table,
-            Key={"pk": {"S": number}},
+            Key={"pk": {"S": mobile}},
             UpdateExpression="SET #code = :code, #ttl = :ttl",
             ExpressionAttributeNames={"#code": "code", "#ttl": "ttl"},
             ExpressionAttributeValues={":code": {"S": "123456"}, ":ttl": {"N": "4102444800"}},
         )
-        form = {"apikey": place.apikey, "mobile": number, "text": "123456 is your code."}
+        form = {"apikey": place.apikey, "mobile": mobile, "text": "【Salvo】您的验证码是123456。"}
         async with http.post(url, data=form) as answer:
             answer.raise_for_status()
             await answer.read()
