@@ -44,6 +44,7 @@ _TYPES: Mapping[str, Any] = {
     "failures_per_day": Annotated[int, Meta(ge=1, le=100)],
     "failures_in_a_row": Annotated[int, Meta(ge=1, le=100)],
     "send_within": Annotated[int, Meta(ge=10, le=600)],
+    "batch_send_within": Annotated[int, Meta(ge=10, le=43_200)],  # as long as the bulk queue keeps a message
     "on_unknown": OnUnknown,
     "on_resend": OnResend,
     "confirm_within": Annotated[int, Meta(ge=10, le=300)],

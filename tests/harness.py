@@ -7,10 +7,11 @@ import itertools
 import json
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from functions.domain.batch import Batch, Notes
 from functions.domain.caller import Caller
 from functions.domain.delivery import Message, Outcome, SendResult
 from functions.domain.guard.attempt import Attempt
@@ -21,7 +22,9 @@ from functions.domain.sensitive import Sensitive
 from functions.domain.service import Limit, Service
 from functions.handlers.providers import learning
 from functions.hooks.altcha import Altcha
+from functions.queues.messages import decode_job
 from functions.stores.answers import DynamoAnswerStore
+from functions.stores.batches import DynamoBatchStore
 from functions.stores.dynamodb import Table
 from functions.stores.guard_solutions import DynamoSolutions
 from functions.stores.verifications import DynamoVerificationStore
@@ -29,6 +32,7 @@ from functions.stores.verifications_together import VerificationsTogether
 from functions.tokens.signer import TokenSigner
 from functions.usecases.check import CheckVerification
 from functions.usecases.confirm import ConfirmDelivery
+from functions.usecases.count_progress import CountProgress
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
 from functions.usecases.give_feedback import GiveFeedback
@@ -40,12 +44,15 @@ from functions.usecases.hook_ports import Verifier
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.once import Once
-from functions.usecases.ports import HookUnavailable, Job, Keys, Provider, SendJob
+from functions.usecases.ports import BatchStore, HookUnavailable, Job, Keys, Provider, SendJob, StoreUnavailable
 from functions.usecases.receive import RecordReceipt
 from functions.usecases.reserve import Reserve
 from functions.usecases.send import SendQueued
 from functions.usecases.send_batch import SendBatch
+from functions.usecases.show_batch import ShowBatch
 from functions.usecases.start import StartVerification
+from functions.usecases.start_batch import StartBatch
+from functions.usecases.start_item import StartItem
 from functions.usecases.submit import Submit
 from functions.web.app import Api, create_app
 from functions.web.authentication import BearerKeys, Callers, digest_key
@@ -164,6 +171,42 @@ class RecordingQueue:
 
 
 @dataclass(slots=True)
+class RecordingBulkQueue:
+    jobs: list[SendJob] = field(default_factory=list)
+    refused: Callable[[SendJob], bool] = lambda _: False
+    """Which jobs it does not take."""
+
+    async def put_all(self, jobs: Sequence[Job]) -> list[int]:
+        sends = [job for job in jobs if isinstance(job, SendJob)]
+        self.jobs += [job for job in sends if not self.refused(job)]
+        return [place for place, job in enumerate(sends) if self.refused(job)]
+
+
+@dataclass(slots=True)
+class RecordingBatches:
+    """Notes of any batch; none is ever begun."""
+
+    notes: list[tuple[str, Notes]] = field(default_factory=list)
+    away: int = 0
+    """How many of the next notes it does not take."""
+
+    async def begin(self, batch: Batch) -> Batch | None:
+        raise NotImplementedError
+
+    async def get(self, name: str) -> Batch | None:
+        raise NotImplementedError
+
+    async def finish(self, name: str, notes: Notes, *, now: int) -> None:
+        raise NotImplementedError
+
+    async def note(self, name: str, notes: Notes, *, now: int) -> None:
+        if self.away > 0:
+            self.away -= 1
+            raise StoreUnavailable("the table is away")
+        self.notes.append((name, notes))
+
+
+@dataclass(slots=True)
 class OpenCircuits:
     """Lets everything through but to the providers in `open`, and remembers what it was told."""
 
@@ -190,6 +233,9 @@ class GivenRates:
         self.asked.append((provider, most))
         seconds = self.waits.get(provider, 0.0)
         return seconds if seconds <= most else None
+
+    def free_in(self, provider: str) -> float:
+        return self.waits.get(provider, 0.0)
 
 
 @dataclass(slots=True)
@@ -277,6 +323,7 @@ class Harness:
         """Of challenges that are not our own."""
         self.seconds_left = 20.0
         self.queue = RecordingQueue()
+        self.bulk_queue = RecordingBulkQueue()
         self.dead_letters = RecordingDeadLetters()
         self.journal = RecordingJournal()
         self.callers: Callers = OneCaller()
@@ -285,6 +332,7 @@ class Harness:
         self.table = table
         self.store = DynamoVerificationStore(table, secrets.token_bytes)
         self.answers = DynamoAnswerStore(table, secrets.token_bytes)
+        self.batches: BatchStore = DynamoBatchStore(table, secrets.token_bytes)
 
     @property
     def reserve(self) -> Reserve:
@@ -353,6 +401,26 @@ class Harness:
         )
 
     @property
+    def start_batch(self) -> StartBatch:
+        return StartBatch(
+            services=self.services,
+            keys=self.keys,
+            start_item=StartItem(
+                services=self.services,
+                keys=self.keys,
+                guard=self.guard,
+                reserve=replace(self.reserve, store=VerificationsTogether(self.store)),
+                deliver=self.deliver,
+                clock=self.clock,
+            ),
+            queue=self.bulk_queue,
+            batches=self.batches,
+            entropy=secrets.token_bytes,
+            clock=self.clock,
+            journal=self.journal,
+        )
+
+    @property
     def check(self) -> CheckVerification:
         return CheckVerification(
             services=self.services,
@@ -399,11 +467,13 @@ class Harness:
 
     def send_batch(self, *, in_flight: int = 1000) -> SendBatch:
         return SendBatch(
+            decode=decode_job,
             send=self.send,
             confirm=self.confirm,
             give_feedback=GiveFeedback(providers=learning(self.submit.providers), journal=self.journal),
             longest=self.submit.longest,
             dead_letters=self.dead_letters,
+            count_progress=CountProgress(batches=self.batches, clock=self.clock, journal=self.journal),
             journal=self.journal,
             in_flight=in_flight,
         )
@@ -416,6 +486,8 @@ class Harness:
     def app(self) -> Boundary:
         api = Api(
             start=self.start,
+            start_batch=self.start_batch,
+            show_batch=ShowBatch(batches=self.batches),
             check=self.check,
             look_up=self.look_up,
             cancel=self.cancel,

@@ -64,6 +64,8 @@ class Service:
     failures_in_a_row: int = 100
     send_within: int = 120
     """Seconds after which a queued message is dropped, not sent late."""
+    batch_send_within: int = 3600
+    """The same for an item of a batch, which waits for an account's rate and not for a person at a sign-in form."""
     on_unknown: OnUnknown = OnUnknown.NEVER
     on_resend: OnResend = OnResend.SAME
     routes: tuple[Route, ...] = (Route(providers=(Via(provider="yunpian"),)),)

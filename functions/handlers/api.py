@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from mangum import Mangum
@@ -10,28 +11,34 @@ from mangum import Mangum
 from functions.aws import Clients
 from functions.handlers.authorizer import GatewayAuthorizer
 from functions.handlers.providers import Readiness
-from functions.handlers.sending import build_sending
+from functions.handlers.sending import SendingParts, build_sending
 from functions.hooks.altcha import Altcha
+from functions.queues.sqs import SqsSendQueue
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
 from functions.settings import KEYS, ApiSettings, api_settings
 from functions.stores.answers import DynamoAnswerStore
+from functions.stores.batches import DynamoBatchStore
 from functions.stores.callers import SecretCallers
 from functions.stores.secrets_manager import CachedSecret
+from functions.stores.verifications_together import VerificationsTogether
 from functions.telemetry import configure, journal, name_caller, observed
 from functions.tokens.signer import TokenSigner
 from functions.usecases.check import CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.once import Once
+from functions.usecases.show_batch import ShowBatch
 from functions.usecases.start import StartVerification
+from functions.usecases.start_batch import MOST_AT_ONCE, StartBatch
+from functions.usecases.start_item import StartItem
 from functions.web.app import Api, create_app
 from functions.web.authentication import Authenticate, BearerKeys
 from functions.web.boundary import Boundary
 
 CALLERS_FRESH_FOR = 60
 """Seconds after which a key that was taken away is refused by every sandbox."""
-CONNECTIONS = 10
-"""To the gateway: an HTTP invocation sends one message."""
+CONNECTIONS = MOST_AT_ONCE
+"""To the gateways: an HTTP invocation sends one message, or the items of a batch all at once."""
 
 
 async def build(
@@ -39,7 +46,7 @@ async def build(
 ) -> tuple[Boundary, Readiness]:
     services = settings.common.configuration.services
     parts = await build_sending(settings.common, settings.sending, clients, connections, remaining)
-    tokens = TokenSigner(parts.keys)
+    tokens, batches = TokenSigner(parts.keys), DynamoBatchStore(parts.table, secrets.token_bytes)
     api = Api(
         start=StartVerification(
             services=services,
@@ -52,6 +59,8 @@ async def build(
             entropy=secrets.token_bytes,
             clock=wall_clock,
         ),
+        start_batch=_start_batch(settings, parts, batches),
+        show_batch=ShowBatch(batches=batches),
         check=CheckVerification(
             services=services,
             store=parts.store,
@@ -73,6 +82,27 @@ async def build(
         name_caller=name_caller,
     )
     return create_app(api, journal), parts.ready
+
+
+def _start_batch(settings: ApiSettings, parts: SendingParts, batches: DynamoBatchStore) -> StartBatch:
+    services = settings.common.configuration.services
+    return StartBatch(
+        services=services,
+        keys=parts.keys,
+        start_item=StartItem(
+            services=services,
+            keys=parts.keys,
+            guard=parts.guard,
+            reserve=replace(parts.reserve, store=VerificationsTogether(parts.store)),
+            deliver=parts.deliver,
+            clock=wall_clock,
+        ),
+        queue=SqsSendQueue(parts.sqs, settings.bulk_queue_url),
+        batches=batches,
+        entropy=secrets.token_bytes,
+        clock=wall_clock,
+        journal=journal,
+    )
 
 
 def _authenticate(settings: ApiSettings, secrets_client: Any) -> Authenticate:

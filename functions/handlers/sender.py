@@ -13,12 +13,14 @@ from functions.domain.part import part
 from functions.handlers.providers import Readiness, learning
 from functions.handlers.sending import build_sending
 from functions.queues.messages import decode_job
-from functions.queues.sqs import SqsDeadLetters, SqsRedelivery
+from functions.queues.sqs import BULK_DELIVERIES, MOST_DELIVERIES, SqsDeadLetters, SqsRedelivery
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
-from functions.settings import SenderSettings, sender_settings
+from functions.settings import BULK, SenderSettings, sender_settings
+from functions.stores.batches import DynamoBatchStore
 from functions.stores.verifications_together import VerificationsTogether
 from functions.telemetry import configure, journal, observed
 from functions.usecases.confirm import ConfirmDelivery
+from functions.usecases.count_progress import CountProgress
 from functions.usecases.give_feedback import GiveFeedback
 from functions.usecases.ports import QueueUnavailable, SendJob
 from functions.usecases.send import SendQueued
@@ -43,6 +45,8 @@ class Sender:
     async def _bring_back(self, unfinished: Unfinished, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
+                # With the first of all waits, however often they were delivered: before their claims' leases are over.
+                await self.redelivery.soon([(message.handle, 1, 0) for message in unfinished.uncounted])
                 await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
                 await self.redelivery.soon(
                     [(message.handle, message.delivered, self._fresh_for(message)) for message in unfinished.failed]
@@ -52,9 +56,10 @@ class Sender:
             journal("redelivery", outcome="late", reason=str(error) or "no_time")
 
     def _fresh_for(self, message: QueuedMessage) -> int:
-        if not isinstance(message.job, SendJob):
+        job = self.send_batch.decode(message.body)
+        if not isinstance(job, SendJob):
             return 0
-        return self.send_batch.send.fresh_for(message.job, queued_at=message.queued_at)
+        return self.send_batch.send.fresh_for(job, queued_at=message.queued_at)
 
 
 async def build(settings: SenderSettings, clients: Clients, connections: Connections, remaining: TimeLeft) -> Sender:
@@ -79,15 +84,25 @@ async def build(settings: SenderSettings, clients: Clients, connections: Connect
         journal=journal,
     )
     batch = SendBatch(
+        decode=decode_job,
         send=send,
         confirm=confirm,
         give_feedback=GiveFeedback(providers=learning(parts.providers), journal=journal),
         longest=parts.deliver.submit.longest,
         dead_letters=SqsDeadLetters(parts.sqs, settings.dead_letter_queue_url),
+        count_progress=CountProgress(
+            batches=DynamoBatchStore(parts.table, secrets.token_bytes), clock=wall_clock, journal=journal
+        ),
         journal=journal,
         in_flight=settings.in_flight,
     )
-    return Sender(batch, SqsRedelivery(parts.sqs, settings.sending.queue_url, secrets.token_bytes), parts.ready)
+    redelivery = SqsRedelivery(
+        parts.sqs,
+        settings.sending.queue_url,
+        secrets.token_bytes,
+        BULK_DELIVERIES if settings.sending.lane == BULK else MOST_DELIVERIES,
+    )
+    return Sender(batch, redelivery, parts.ready)
 
 
 def _message(record: dict[str, Any]) -> QueuedMessage:
@@ -96,7 +111,6 @@ def _message(record: dict[str, Any]) -> QueuedMessage:
         body=record["body"],
         handle=record["receiptHandle"],
         queued_at=int(record["attributes"]["SentTimestamp"]) // 1000,
-        job=decode_job(record["body"]),
         delivered=int(record["attributes"]["ApproximateReceiveCount"]),
     )
 

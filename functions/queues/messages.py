@@ -2,9 +2,9 @@
 
     {"v": 1, "to": "+4915112345678", "service": "default", "locale": "de", "key": "…", "batch": "…",
      "send_by": 1800000000, "domain": "example.com", "app_hash": "…", "metadata": {}, "verification": "vfy_…",
-     "ip": "192.0.2.7", "trusted": true, "challenge": "…"}
+     "ip": "192.0.2.7", "trusted": true, "challenge": "…", "place": 0, "announced": "vfy_…"}
 
-Only `to` is required. We ourselves put two kinds more, for later:
+Only `to` is required. `place` and `announced` are our own: a batch's items have them. We put two kinds more, for later:
 
     {"v": 1, "kind": "confirm", "to": "…", "service": "…", "request": "…", "verification": "vfy_…", "send": 1,
      "tried": "twilio", "locale": "de", "domain": "…", "app_hash": "…"}
@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from functions.domain.batch import MOST_ITEMS
 from functions.domain.errors import Refused
 from functions.domain.guard.attempt import parse_address
 from functions.domain.identity import parse_id
@@ -44,6 +45,8 @@ class _Send(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     domain: str | None = None
     app_hash: str | None = None
     verification: str | None = None
+    place: Annotated[int, msgspec.Meta(ge=0, lt=MOST_ITEMS)] | None = None
+    announced: str | None = None
     ip: Annotated[str, msgspec.Meta(max_length=45)] | None = None
     trusted: bool = False
     challenge: Annotated[str, msgspec.Meta(max_length=8192)] | None = None
@@ -115,6 +118,8 @@ def _to_send(found: _Send) -> SendJob:
         domain=found.domain and parse_domain(found.domain),
         app_hash=found.app_hash and parse_app_hash(found.app_hash),
         verification=found.verification and str(parse_id(found.verification)),
+        place=found.place,
+        announced=found.announced and str(parse_id(found.announced)),
         ip=None if found.ip is None else parse_address(found.ip),
         trusted=found.trusted,
         challenge=None if found.challenge is None else Sensitive(found.challenge),
@@ -133,6 +138,8 @@ def _from_send(job: SendJob) -> _Send:
         domain=job.domain,
         app_hash=job.app_hash,
         verification=job.verification,
+        place=job.place,
+        announced=job.announced,
         ip=None if job.ip is None else str(job.ip),
         trusted=job.trusted,
         challenge=None if job.challenge is None else job.challenge.reveal(),

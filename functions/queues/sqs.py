@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,10 +20,14 @@ LONGEST_WAIT = 48
 MOST_DELIVERIES = 9
 """The queue's maxReceiveCount. While all providers are down a message comes back until it is too late: for the last of
 them it waits until then, and is dropped, so that no outage makes a dead letter of it."""
+BULK_DELIVERIES = 100
+"""The same of the bulk queue: what waits for a place in an account's rate comes back often."""
 LONGEST_KEPT = 900
-"""Seconds that the queue keeps a message."""
+"""Seconds that the queue keeps a message: no wait is longer, on the bulk queue either."""
 _BATCH = 10
-"""SQS takes ten entries a call."""
+"""SQS takes ten entries a call, of 1 MiB together: ten of our messages are a tenth of that at most."""
+_SIDE_BY_SIDE = 8
+"""Calls that put a batch's messages, at most."""
 
 
 @part
@@ -33,6 +38,24 @@ class SqsSendQueue:
 
     async def put(self, job: Job, *, delay: int = 0) -> None:
         await _call(self.client.send_message, QueueUrl=self.url, MessageBody=encode_job(job), DelaySeconds=delay)
+
+    async def put_all(self, jobs: Sequence[Job]) -> Sequence[int]:
+        slots = asyncio.Semaphore(_SIDE_BY_SIDE)
+        starts = range(0, len(jobs), _BATCH)
+        missing = await asyncio.gather(
+            *(self._put_some(start, jobs[start : start + _BATCH], slots) for start in starts)
+        )
+        return [place for places in missing for place in places]
+
+    async def _put_some(self, start: int, jobs: Sequence[Job], slots: asyncio.Semaphore) -> list[int]:
+        """The places, counted from `start`, of those that SQS did not take. It answers for each message by itself."""
+        entries = [{"Id": str(place), "MessageBody": encode_job(job)} for place, job in enumerate(jobs, start)]
+        try:
+            async with slots:
+                answer = await _call(self.client.send_message_batch, QueueUrl=self.url, Entries=entries)
+        except QueueUnavailable:
+            return list(range(start, start + len(jobs)))
+        return [int(failed["Id"]) for failed in answer.get("Failed", ())]
 
 
 @part
@@ -54,6 +77,8 @@ class SqsRedelivery:
     client: Any
     url: str
     entropy: Entropy
+    most_deliveries: int = MOST_DELIVERIES
+    """The queue's maxReceiveCount."""
 
     async def at_once(self, handles: Sequence[str]) -> None:
         await self._change([(handle, 0) for handle in handles])
@@ -67,9 +92,11 @@ class SqsRedelivery:
         await self._change([(handle, self._wait(delivered, fresh)) for handle, delivered, fresh in deliveries])
 
     def _wait(self, delivered: int, fresh: int) -> int:
-        longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, fresh // 3))
+        # Where there are many deliveries left, they share out the time; else the wait grows with what is left of it.
+        share = fresh // max(3, self.most_deliveries - MOST_DELIVERIES - delivered)
+        longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, share))
         wait = longest - self.entropy(1)[0] % (longest // 2 + 1)
-        return min(max(wait, fresh), LONGEST_KEPT) if delivered == MOST_DELIVERIES - 1 else wait
+        return min(max(wait, fresh), LONGEST_KEPT) if delivered == self.most_deliveries - 1 else wait
 
     async def _change(self, waits: Sequence[tuple[str, int]]) -> None:
         for start in range(0, len(waits), _BATCH):
@@ -80,10 +107,11 @@ class SqsRedelivery:
             await _call(self.client.change_message_visibility_batch, QueueUrl=self.url, Entries=entries)
 
 
-async def _call(operation: Any, **request: Any) -> None:
+async def _call(operation: Any, **request: Any) -> dict[str, Any]:
     try:
-        await operation(**request)
+        answer: dict[str, Any] = await operation(**request)
     except ClientError as error:
         raise QueueUnavailable(f"SQS answered {error.response['Error']['Code']}") from None
     except BotoCoreError as error:
         raise QueueUnavailable(f"SQS did not answer: {type(error).__name__}") from None
+    return answer

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum, auto
+
+from functions.domain.batch import Ending
 
 
 class Disposition(Enum):
@@ -11,3 +14,14 @@ class Disposition(Enum):
     """Nothing was sent: deliver it again, soon."""
     POISON = auto()
     """It can never be carried out: to the dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A message, and what the send that it asks for came to."""
+
+    disposition: Disposition
+    ending: Ending | None = None
+    """None: nobody knows yet, it is to be carried out again."""
+    verification: str | None = None
+    """Whose code it was; None where nothing is stored."""

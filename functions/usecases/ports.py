@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from functions.domain.batch import Batch, Notes
 from functions.domain.checking import Guess
 from functions.domain.delivery import Message, Receipt, SendResult
 from functions.domain.guard.attempt import Address
@@ -108,6 +109,25 @@ class AnswerStore(Protocol):
         """Forgets the key: nothing was done under it, and the request may be tried again."""
 
 
+class BatchStore(Protocol):
+    """Batches and what became of their items, for a week. Every method raises StoreUnavailable."""
+
+    async def begin(self, batch: Batch) -> Batch | None:
+        """Keeps the batch: None when this request is its first, else the batch as it was begun before."""
+
+    async def get(self, name: str) -> Batch | None:
+        """The batch as it is now."""
+
+    async def finish(self, name: str, notes: Notes, *, now: int) -> None:
+        """All of it is on the queue, but for what the notes say."""
+
+    async def note(self, name: str, notes: Notes, *, now: int) -> None:
+        """Writes down what became of items, in one write. The same notes again change nothing.
+
+        What nobody began as a batch is counted nowhere.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendJob:
     """A send that waits in the queue. Holds no code: the sender derives it."""
@@ -117,11 +137,15 @@ class SendJob:
     key: str | None = field(default=None, repr=False)
     locale: str | None = None
     batch: str | None = None
+    place: int | None = None
+    """The item's index in the batch, for whoever counts what became of each."""
     send_by: int | None = None
     domain: str | None = None
     app_hash: str | None = None
     verification: str | None = None
     """Set where the verification was stored when the job was queued; else the sender starts it."""
+    announced: str | None = None
+    """The id that the sender's verification is to have: its caller was told. `key` is the request's digest then."""
     ip: Address | None = field(default=None, repr=False)
     """The end user's, and the two below: as in a start over HTTP."""
     trusted: bool = False
@@ -159,6 +183,11 @@ Job: TypeAlias = SendJob | ConfirmJob | FeedbackJob
 class SendQueue(Protocol):
     async def put(self, job: Job, *, delay: int = 0) -> None:
         """To be handed out after `delay` seconds, at most 900. Raises QueueUnavailable."""
+
+
+class BulkQueue(Protocol):
+    async def put_all(self, jobs: Sequence[Job]) -> Sequence[int]:
+        """The places, in `jobs`, of those that the queue did not take. Raises nothing."""
 
 
 class DeadLetters(Protocol):
@@ -209,6 +238,9 @@ class Rates(Protocol):
 
     async def wait(self, provider: str, *, most: float) -> float | None:
         """Seconds until this message's own place comes; None where that is more than `most`, and none was taken."""
+
+    def free_in(self, provider: str) -> float:
+        """Seconds until the next place that nobody has taken, as far as this sandbox knows."""
 
 
 class DeliveryTimes(Protocol):

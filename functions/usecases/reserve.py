@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from functions.domain.binding import mark_of
 from functions.domain.code import derive_code, digest_code
@@ -22,7 +23,7 @@ from functions.usecases.advance import TRIES
 from functions.usecases.ports import Clock, Entropy, Keys, KeysUnavailable, StoreUnavailable, VerificationStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Wish:
     """What a caller, or a message of the queue, asks for: a code for this number."""
 
@@ -42,8 +43,10 @@ class Wish:
     """The end user's."""
     trusted: bool = False
     challenge: Sensitive | None = None
+    announced: VerificationId | None = None
+    """The id that a new verification is to have: the caller was told it before anything was stored."""
 
-    @property
+    @cached_property
     def plan(self) -> tuple[Via, ...]:
         """The providers to try, in this order. Raises CountryBlocked."""
         plan = choose(
@@ -92,10 +95,9 @@ class Reserve:
     async def _start(self, wish: Wish) -> Start:
         keys = await self.keys.keyring()
         key = number_key(keys, wish.service.name, wish.to.e164)
-        new_id = VerificationId(keys.current, key, nonce_from(self.entropy(NONCE_BYTES)))
         return Start(
             request=wish.request,
-            new_id=new_id,
+            new_id=self._new_id(wish, keys.current, key),
             region=wish.to.region,
             block=block_of(keys, wish.to.e164),
             provider=wish.plan[0].provider,
@@ -103,6 +105,13 @@ class Reserve:
             trusted=wish.trusted,
             metadata=wish.metadata,
         )
+
+    def _new_id(self, wish: Wish, kid: str, key: str) -> VerificationId:
+        """The announced one, if keys were not changed since: then the caller learns of another."""
+        announced = wish.announced
+        if announced is not None and (announced.kid, announced.key) == (kid, key):
+            return announced
+        return VerificationId(kid, key, nonce_from(self.entropy(NONCE_BYTES)))
 
     async def _under_another_key(self, start: Start, wish: Wish, now: int) -> Record | None:
         """While the index key changes: the number's record under the new key, else the one under the key before.
@@ -120,7 +129,7 @@ class Reserve:
             generation = await self._next_generation(record.verification, wish)
             code, stored = await self._code(record.verification.id, wish, generation)
             return resend(record, start, stored, wish.service, now), code
-        code, stored = await self._code(start.new_id, wish, 1)
+        code, stored = await self._code(start.new_id, wish, _first_generation(record, start))
         if record is None:
             return first(start, stored, wish.service, now), code
         return renew(record, start, stored, wish.service, now), code
@@ -155,6 +164,12 @@ async def code_again(keys: Keys, live: Verification, service: Service) -> Sensit
         raise Conflict("this verification was started with a code of the caller's own")
     pepper = await pepper_of(keys, live.id)
     return derive_code(pepper, str(live.id), live.generation, service.code_length)
+
+
+def _first_generation(record: Record | None, start: Start) -> int:
+    """An announced id may have had a code that certainly never went out. It does not come again: no guess is kept."""
+    before = None if record is None else record.verification
+    return before.generation + 1 if before is not None and before.id == start.new_id else 1
 
 
 def _next_generation(live: Verification, wish: Wish, *, bound_anew: bool) -> int:

@@ -13,8 +13,7 @@ from starlette.routing import Route, Router
 
 from functions.domain.binding import parse_binding
 from functions.domain.caller import Caller, Scope
-from functions.domain.code import parse_code
-from functions.domain.errors import InvalidCode, InvalidRequest
+from functions.domain.errors import InvalidRequest
 from functions.domain.guard.attempt import parse_address
 from functions.domain.message import parse_app_hash, parse_domain, parse_locale
 from functions.domain.metadata import parse_metadata
@@ -25,10 +24,22 @@ from functions.usecases.check import CheckCommand, CheckVerification
 from functions.usecases.look_up import CancelVerification, LookUpVerification
 from functions.usecases.make_challenge import MakeChallenge
 from functions.usecases.ports import Journal
+from functions.usecases.show_batch import ShowBatch
 from functions.usecases.start import StartCommand, StartVerification
+from functions.usecases.start_batch import BatchCommand, StartBatch
 from functions.usecases.views import VerificationView
 from functions.web.authentication import Authenticate
-from functions.web.bodies import ChallengeBody, CheckBody, StartBody, read
+from functions.web.batches import read_item, shown_batch
+from functions.web.bodies import (
+    LARGEST_BATCH,
+    LONGEST_KEY,
+    BatchBody,
+    ChallengeBody,
+    CheckBody,
+    StartBody,
+    read,
+    read_code,
+)
 from functions.web.boundary import Boundary, json_response
 from functions.web.problems import CHALLENGES, Forbidden
 
@@ -37,12 +48,15 @@ PUBLIC_KEYS = "/v1/jwks.json"
 _OPEN = {HEALTH, PUBLIC_KEYS}
 _KEYS_FRESH_FOR = 300
 """Seconds that a verifier may keep the public keys."""
-_LONGEST_KEY = 255
+_DEFAULT = "default"
+"""The service of who names none."""
 
 
 @part
 class Api:
     start: StartVerification
+    start_batch: StartBatch
+    show_batch: ShowBatch
     check: CheckVerification
     look_up: LookUpVerification
     cancel: CancelVerification
@@ -71,13 +85,37 @@ class Api:
             location=f"/v1/verifications/{verification.id}",
         )
 
+    async def start_verifications(self, request: Request) -> Response:
+        caller = _caller(request, Scope.START)
+        body = await read(request, BatchBody, largest=LARGEST_BATCH)
+        if body.service is not None and not caller.is_for(body.service):
+            raise Forbidden("this key is not for this service")
+        service, respond_async = body.service or _DEFAULT, _prefers_async(request)
+        started = await self.start_batch(
+            BatchCommand(
+                items=[read_item(raw, service, caller) for raw in body.items],
+                service=service,
+                caller=caller.name,
+                idempotency_key=_idempotency_key(request),
+                fingerprint=f"{respond_async} {(await request.body()).decode()}",
+                respond_async=respond_async,
+            )
+        )
+        if started.batch is None:
+            return json_response(shown_batch(started))
+        return json_response(shown_batch(started), 202, location=f"/v1/batches/{started.batch}")
+
+    async def get_batch(self, request: Request) -> Response:
+        caller = _caller(request, Scope.READ)
+        return json_response(await self.show_batch(request.path_params["batch"], caller.services))
+
     async def check_verification(self, request: Request) -> Response:
         caller = _caller(request, Scope.CHECK)
         body = await read(request, CheckBody)
         checked = await self.check(
             CheckCommand(
                 id=request.path_params["id"],
-                code=_code(body.code),
+                code=read_code(body.code),
                 ip=None if body.ip is None else parse_address(body.ip),
                 to=None if body.to is None else parse_phone_number(body.to),
                 binding=None if body.binding is None else parse_binding(body.binding),
@@ -112,6 +150,8 @@ class Api:
 def create_app(api: Api, journal: Journal) -> Boundary:
     routes = [
         Route("/v1/verifications", api.start_verification, methods=["POST"]),
+        Route("/v1/verifications/batch", api.start_verifications, methods=["POST"]),
+        Route("/v1/batches/{batch}", api.get_batch, methods=["GET"]),
         Route("/v1/verifications/{id}/check", api.check_verification, methods=["POST"]),
         Route("/v1/verifications/{id}", api.get_verification, methods=["GET"]),
         Route("/v1/verifications/{id}", api.cancel_verification, methods=["DELETE"]),
@@ -142,7 +182,7 @@ def _start_command(request: Request, body: StartBody, *, respond_async: bool) ->
         idempotency_key=_idempotency_key(request),
         fingerprint=msgspec.json.encode([body, respond_async], order="deterministic").decode(),
         respond_async=respond_async,
-        code=None if body.code is None else _code(body.code),
+        code=None if body.code is None else read_code(body.code),
         binding=None if body.binding is None else parse_binding(body.binding),
         locale=body.locale and parse_locale(body.locale),
         domain=body.domain and parse_domain(body.domain),
@@ -154,16 +194,10 @@ def _start_command(request: Request, body: StartBody, *, respond_async: bool) ->
     )
 
 
-def _code(found: object) -> Sensitive:
-    if not isinstance(found, str):
-        raise InvalidCode("a code is a string of digits")
-    return parse_code(found)
-
-
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise InvalidRequest(f"an Idempotency-Key has 1 to {_LONGEST_KEY} printable ASCII characters")
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise InvalidRequest(f"an Idempotency-Key has 1 to {LONGEST_KEY} printable ASCII characters")
     return key
 
 

@@ -12,11 +12,18 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from functions.domain.errors import InvalidRequest
+from functions.domain.batch import MOST_ITEMS
+from functions.domain.code import parse_code
+from functions.domain.errors import InvalidCode, InvalidRequest
+from functions.domain.sensitive import Sensitive
 from functions.web.problems import BodyTooLarge
 
 LARGEST = 8192
 """Bytes of a single call's body."""
+LARGEST_BATCH = 1_048_576
+"""Bytes of a batch's."""
+LONGEST_KEY = 255
+"""Characters of what names a request."""
 LONGEST_SOLUTION = 6144
 """Turnstile's tokens have 2,048 characters at most; hCaptcha names no limit, and more than 4,000 have been seen."""
 
@@ -35,6 +42,26 @@ class StartBody(msgspec.Struct, forbid_unknown_fields=True):
     """The end user's address."""
     trusted: bool = False
     challenge: Annotated[str, msgspec.Meta(max_length=LONGEST_SOLUTION)] | None = None
+    app_hash: str | None = None
+    domain: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
+    items: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MOST_ITEMS)]
+    """Read one by one (ItemBody), so that a wrong one is its own error."""
+    service: _Service | None = None
+
+
+class ItemBody(msgspec.Struct, forbid_unknown_fields=True):
+    to: str
+    service: _Service | None = None
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)] | None = None
+    locale: str | None = None
+    code: Any = None
+    binding: str | None = None
+    ip: str | None = None
+    trusted: bool = False
     app_hash: str | None = None
     domain: str | None = None
     metadata: dict[str, str] = {}
@@ -60,10 +87,22 @@ async def read(request: Request, kind: type[Body], *, largest: int = LARGEST) ->
     if len(raw) > largest:
         raise BodyTooLarge(f"a body has at most {largest} bytes")
     _refuse_ambiguity(raw)
+    return decode(raw, kind)
+
+
+def decode(raw: bytes | msgspec.Raw, kind: type[Body]) -> Body:
+    """Raises InvalidRequest."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(_first_line(error)) from None
+
+
+def read_code(found: object) -> Sensitive:
+    """Raises InvalidCode."""
+    if not isinstance(found, str):
+        raise InvalidCode("a code is a string of digits")
+    return parse_code(found)
 
 
 def _refuse_ambiguity(raw: bytes) -> None:

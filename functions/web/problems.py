@@ -127,6 +127,13 @@ def problem_response(error: errors.VerificationError) -> Response:
     return Response(msgspec.json.encode(body), status, headers=_headers(error), media_type=MEDIA_TYPE)
 
 
+def told_of_item(error: errors.VerificationError) -> dict[str, str | int]:
+    """What is wrong with one of many things that a call asked for."""
+    facts = {"retry_after": error.retry_after, "reason": getattr(error, "reason", None)}
+    told = {name: fact for name, fact in facts.items() if fact is not None}
+    return {"code": error.code, "detail": error.detail, **told}
+
+
 def _challenge(error: errors.VerificationError) -> _Challenge | None:
     if not isinstance(error, errors.ChallengeRequired):
         return None

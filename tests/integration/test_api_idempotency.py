@@ -372,7 +372,7 @@ async def test_a_request_that_died_before_the_queue_had_its_job_is_taken_over_an
 
     assert (heir.status, heir.json["delivery"]["status"]) == (202, "queued")
     (job,) = harness.queue.jobs
-    assert await harness.send(job, message_id="m1", queued_at=harness.clock.now) is Disposition.DONE
+    assert (await harness.send(job, message_id="m1", queued_at=harness.clock.now)).disposition is Disposition.DONE
     assert len(harness.provider.sent_to(number)) == 1
 
 

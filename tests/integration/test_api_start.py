@@ -515,7 +515,7 @@ async def test_a_queued_start_is_carried_out_by_the_sender(harness: Harness) -> 
 
     done = await harness.send(harness.queue.jobs[0], message_id="m1", queued_at=MORNING)
 
-    assert done is Disposition.DONE
+    assert done.disposition is Disposition.DONE
     assert (await look_up(harness, started)).json["delivery"]["status"] == "submitted"
     assert (await check(harness, started, harness.provider.code_for(number))).json["valid"]
 

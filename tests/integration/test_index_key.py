@@ -173,7 +173,7 @@ async def test_what_waits_in_the_queue_is_sent(harness: Harness) -> None:
     change_the_index_key(harness)
     (job,) = harness.queue.jobs
 
-    assert await harness.send(job, message_id="m", queued_at=harness.clock()) is Disposition.DONE
+    assert (await harness.send(job, message_id="m", queued_at=harness.clock())).disposition is Disposition.DONE
     assert len(harness.provider.sent_to(to)) == 1
 
 

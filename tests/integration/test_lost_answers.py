@@ -112,8 +112,7 @@ class TestBetweenUsAndDynamoDb:
         jobs = [SendJob(to=fresh_number().e164, service="default") for _ in range(TIMES)]
         now = lossy.harness.clock()
         messages = [
-            QueuedMessage(id=f"{n}", body=encode_job(job), handle=f"{n}", queued_at=now, job=job)
-            for n, job in enumerate(jobs)
+            QueuedMessage(id=f"{n}", body=encode_job(job), handle=f"{n}", queued_at=now) for n, job in enumerate(jobs)
         ]
 
         assert list(await lossy.harness.send_batch()(messages, lambda: 15.0)) == []

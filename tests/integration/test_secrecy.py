@@ -45,7 +45,7 @@ from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
 from functions.providers import yunpian
-from functions.queues.messages import decode_job, encode_job
+from functions.queues.messages import encode_job
 from functions.queues.sqs import SqsDeadLetters, SqsSendQueue
 from functions.stores.dynamodb import Table
 from functions.telemetry import configure, journal
@@ -510,9 +510,7 @@ class Traffic:
         self.dead = await self._drain(self.resources.dead_letter_queue_url)
 
     def _message(self, body: str) -> QueuedMessage:
-        return QueuedMessage(
-            id=secrets.token_hex(8), body=body, handle="h", queued_at=self.harness.clock.now, job=decode_job(body)
-        )
+        return QueuedMessage(id=secrets.token_hex(8), body=body, handle="h", queued_at=self.harness.clock.now)
 
     async def _drain(self, url: str) -> list[str]:
         answer = await self.sqs.receive_message(

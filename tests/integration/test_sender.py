@@ -24,6 +24,7 @@ from functions.domain.verification import Record, State
 from functions.queues.messages import decode_job, encode_job
 from functions.usecases.check import CheckCommand
 from functions.usecases.confirm import ConfirmDelivery
+from functions.usecases.count_progress import CountProgress
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
 from functions.usecases.give_feedback import GiveFeedback
@@ -44,6 +45,7 @@ from tests.harness import (
     Harness,
     OpenCircuits,
     Prepared,
+    RecordingBatches,
     RecordingDeadLetters,
     RecordingDecisions,
     RecordingJournal,
@@ -91,13 +93,13 @@ def job_for(number: PhoneNumber, **more: Any) -> SendJob:
 
 def message_of(body: str, *, at: int = MORNING) -> QueuedMessage:
     name = secrets.token_hex(8)
-    return QueuedMessage(id=name, body=body, handle=f"handle of {name}", queued_at=at, job=decode_job(body))
+    return QueuedMessage(id=name, body=body, handle=f"handle of {name}", queued_at=at)
 
 
 def queued(job: SendJob, *, at: int = MORNING) -> QueuedMessage:
     """The job as it comes out of the queue."""
     message = message_of(encode_job(job), at=at)
-    assert message.job == job
+    assert decode_job(message.body) == job
     return message
 
 
@@ -125,7 +127,7 @@ async def delivery_of(harness: Harness, number: PhoneNumber) -> DeliveryStatus:
 
 
 async def wish_of(harness: Harness, message: QueuedMessage) -> Wish:
-    job = message.job
+    job = decode_job(message.body)
     assert isinstance(job, SendJob)
     request = request_digest(await harness.keys.keyring(), "queue", job.service, job.key or message.id)
     return Wish(to=parse_phone_number(job.to), service=harness.services[job.service], request=request)
@@ -196,7 +198,7 @@ class TestManyAtOnce:
 
         assert [left_over(each) for each in unfinished] == [[]] * 20
         assert Counter(message.to for message in harness.provider.messages) == Counter(
-            parse_phone_number(message.job.to) for message in messages if isinstance(message.job, SendJob)
+            parse_phone_number(job.to) for message in messages if isinstance(job := decode_job(message.body), SendJob)
         )
 
     async def test_no_more_sends_are_under_way_than_allowed(self, harness: Harness) -> None:
@@ -538,8 +540,9 @@ class TestAVerificationThatTheApiStored:
 
     async def test_is_sent_to_no_other_number(self, harness: Harness) -> None:
         _, message = await stored_by_the_api(harness, fresh_number())
-        assert isinstance(message.job, SendJob)
-        forged = replace(message, job=replace(message.job, to=fresh_number().e164))
+        job = decode_job(message.body)
+        assert isinstance(job, SendJob)
+        forged = queued(replace(job, to=fresh_number().e164))
 
         assert left_over(await deliver(harness, forged)) == []
 
@@ -809,6 +812,7 @@ class Simulation:
             journal=journal,
         )
         return SendBatch(
+            decode=decode_job,
             send=send,
             confirm=ConfirmDelivery(
                 services=send.services,
@@ -821,6 +825,7 @@ class Simulation:
             give_feedback=GiveFeedback(providers={}, journal=journal),
             longest=self.provider.timeout,
             dead_letters=RecordingDeadLetters(),
+            count_progress=CountProgress(batches=RecordingBatches(), clock=self.clock, journal=journal),
             journal=journal,
             in_flight=3,
         )
