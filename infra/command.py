@@ -26,7 +26,7 @@ COMMANDS = {
     "test": Command("pytest", "run the tests; what follows goes to pytest"),
     "check": Command("infra.checks", "check format, style, types, imports and templates"),
     "build": Command("infra.sam", "build what Lambda gets, and check that it works by itself"),
-    "bench": Command("tests.benchmarks.run", "measure the artefact: cold start, warm calls, memory, cost"),
+    "bench": Command("tests.benchmarks.run", "measure batches beside other ways to send them, and the artefact"),
     "deploy": Command("infra.deploy", "build, and deploy to AWS"),
     "send": Command("infra.send.command", "send a code to each number of a CSV file"),
     "credentials": Command("infra.credentials", "try a provider's keys, and put them into its secret"),
