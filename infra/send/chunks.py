@@ -31,8 +31,11 @@ class Cut:
     items: list[Item] = field(default_factory=list)
     size: int = 0
 
-    def body(self, service: str) -> bytes:
-        return _json({"service": service, "items": self.items})
+    def body(self) -> bytes:
+        """The batch's service is its first item's: a key may be for no other. Who has another one names it."""
+        service = self.items[0]["service"] if self.items else ""
+        items = [_without(item, "service") if item["service"] == service else item for item in self.items]
+        return _json({"service": service, "items": items})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Chunks:
             first_line=number,
             next_line=cut.next_line,
             items=len(cut.items),
-            digest=_digest(cut.body(self.service)),
+            digest=_digest(cut.body()),
             posted_at=posted_at,
             sent_by=sent_by,
         )
@@ -81,7 +84,7 @@ class Chunks:
 
     def body(self, chunk: Chunk) -> bytes:
         """What is posted for it: each time the same. Raises Unusable where the file has changed, and OSError."""
-        body = self._collect(chunk.begin, chunk.first_line, stop=chunk.stop).body(self.service)
+        body = self._collect(chunk.begin, chunk.first_line, stop=chunk.stop).body()
         if _digest(body) != chunk.digest:
             raise Unusable(
                 f"lines {chunk.first_line} to {chunk.next_line - 1} read otherwise than when they were posted first: "
@@ -105,7 +108,7 @@ class Chunks:
             if _is_over(cut, line, most) if stop is None else line.begin >= stop:
                 break
             if self.ledger.bad_code(line.number) is None:
-                item = as_item(self.table.cells(line))
+                item = {"service": self.service, **as_item(self.table.cells(line))}
                 cut.items.append(item)
                 cut.size += len(_json(item)) + 1
             cut.stop, cut.next_line = line.end, line.number + 1
@@ -125,6 +128,10 @@ class Chunks:
 def _is_over(cut: Cut, line: Line, most: int) -> bool:
     too_many = len(cut.items) >= most or line.number - cut.first_line >= _MOST_LINES
     return too_many or cut.size >= _MOST_BYTES
+
+
+def _without(item: Item, name: str) -> Item:
+    return {key: value for key, value in item.items() if key != name}
 
 
 def _json(content: object) -> bytes:

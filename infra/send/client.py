@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ PATIENCE = 300.0
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=35, sock_connect=5)
 """API Gateway ends a request after 30."""
 _GET_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_NOBODYS_BATCH = f"bat_{'a' * 24}"
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _OK, _ACCEPTED, _UNAUTHORIZED, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER = 200, 202, 401, 404, 409, 429, 500
 
@@ -92,6 +94,11 @@ class Api:
             why = f"does not answer ({type(error).__name__})"
         raise Unusable(f"{self.url} {why}: nothing was sent")
 
+    async def check_key(self) -> None:
+        """Raises Unusable where it is not known, or may not ask how a batch is doing."""
+        with contextlib.suppress(NoSuchBatch):
+            await self.progress(_NOBODYS_BATCH)
+
     async def post(self, body: bytes, idempotency_key: str) -> Taken:
         """Raises Unusable where it is refused as a whole, or nobody knows whether it was taken."""
         headers = {
@@ -145,7 +152,7 @@ def _failure(method: str, status: int, raw: bytes, headers: Mapping[str, str]) -
         return Unusable("the API knows no batches: it is of an older version, which `./salvo deploy` renews")
     if status == _UNAUTHORIZED:
         return Unusable("the API does not know this key")
-    return Unusable(f"the API refuses the batch: {problem.detail or status} ({problem.code or status})")
+    return Unusable(f"the API refuses it: {problem.detail or status} ({problem.code or status})")
 
 
 def _problem(raw: bytes) -> _Problem:

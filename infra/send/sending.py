@@ -38,9 +38,11 @@ async def _send(table: Table, ledger: Ledger, begun: Begun, key: str, most: floa
     pace = Pace(begun.rate, most, now=asyncio.get_running_loop().time, is_over=stop.is_set)
     with results.opened(table.path, ledger.results_end()) as written, _stopping(stop) as signals:
         async with aiohttp.ClientSession() as http, shown(board, lambda: pace.rate):
+            api = Api(http, begun.target, key)
+            await api.check_key()
             campaign = Campaign(
                 name=begun.name,
-                api=Api(http, begun.target, key),
+                api=api,
                 key_name=name_of(key),
                 ledger=ledger,
                 chunks=Chunks(table, ledger, begun.service),
