@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from functions.aws import Clients
@@ -13,7 +13,7 @@ from functions.handlers.hooks import build_hooks
 from functions.handlers.providers import Accounts, Readiness, heard_of
 from functions.queues.sqs import SqsSendQueue
 from functions.runtime import Connections, TimeLeft, wall_clock, wall_clock_in_milliseconds
-from functions.settings import Common, Sending
+from functions.settings import BULK, Common, Sending
 from functions.stores.circuits import DynamoCircuits
 from functions.stores.delivery_times import DynamoDeliveryTimes
 from functions.stores.dynamodb import Table
@@ -24,7 +24,8 @@ from functions.telemetry import journal
 from functions.usecases.deliver import Deliver
 from functions.usecases.follow_up import FollowUp
 from functions.usecases.guard import Guard
-from functions.usecases.ports import Provider
+from functions.usecases.lanes import BULK_SHARE, BulkRates
+from functions.usecases.ports import Provider, Rates
 from functions.usecases.reserve import Reserve
 from functions.usecases.submit import Submit
 
@@ -69,7 +70,7 @@ async def build_sending(
         reserve=Reserve(store=store, keys=keys, entropy=secrets.token_bytes, clock=wall_clock),
         deliver=Deliver(
             store=store,
-            submit=_submit(common, table, providers, remaining),
+            submit=_submit(common, table, providers, remaining, sending.lane),
             follow_up=FollowUp(
                 heard_of=heard_of(common),
                 queue=queue,
@@ -83,17 +84,22 @@ async def build_sending(
     )
 
 
-def _submit(common: Common, table: Table, providers: Mapping[str, Provider], remaining: TimeLeft) -> Submit:
-    settings = common.configuration.providers
-    rates = {name: settings[name].rate for name in providers if name in settings}
+def _submit(common: Common, table: Table, providers: Mapping[str, Provider], remaining: TimeLeft, lane: str) -> Submit:
     return Submit(
         providers=providers,
         circuits=DynamoCircuits(table, wall_clock, journal, secrets.token_bytes),
-        rates=DynamoRates(
-            table,
-            wall_clock_in_milliseconds,
-            {name: rate for name, rate in rates.items() if rate is not None},
-            journal,
-        ),
+        rates=_rates(common, table, providers, lane),
         remaining=remaining,
     )
+
+
+def _rates(common: Common, table: Table, providers: Collection[str], lane: str) -> Rates:
+    settings = common.configuration.providers
+    found = {name: settings[name].rate for name in providers if name in settings}
+    rates = {name: rate for name, rate in found.items() if rate is not None}
+    account = DynamoRates(table, wall_clock_in_milliseconds, rates, journal)
+    if lane != BULK:
+        return account
+    shares = {name: rate * BULK_SHARE for name, rate in rates.items()}
+    own = DynamoRates(table, wall_clock_in_milliseconds, shares, journal, lane=f"#{BULK}")
+    return BulkRates(share=own, account=account, rated=frozenset(rates))

@@ -2,16 +2,18 @@
 
 The item says from when on a place is free (the "theoretical arrival time" of the generic cell rate algorithm, with a
 burst of one). DynamoDB knows no greatest of two, so there are two writes, of which one can succeed: an idle schedule
-begins anew, a busy one goes on. No time that nobody used is saved up.
+begins anew, a busy one goes on. No time that nobody used is saved up. Messages of a sandbox that ask in the same turn
+of its loop take their places together, in one write.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 
 from functions.stores.dynamodb import ConditionFailed, Item, Table
+from functions.together import Together
 from functions.usecases.ports import Journal, StoreUnavailable
 
 PATIENCE = 1.0
@@ -27,81 +29,120 @@ _KEPT = 3_600
 _TRIES = 3
 """Places that one message may come late to. Where the table is always that slow, each place given up is missing to
 others."""
+_MOST_TOGETHER = 1_000
+"""As many as a sandbox sends side by side."""
 
-_IDLE = "SET #free_from = :now_and_one, #ttl = :ttl", "attribute_not_exists(#free_from) OR #free_from <= :now"
-_BUSY = "SET #free_from = #free_from + :one, #ttl = :ttl", "#free_from > :now AND #free_from <= :latest"
+_IDLE = "SET #free_from = :now_and_all, #ttl = :ttl", "attribute_not_exists(#free_from) OR #free_from <= :now"
+_BUSY = "SET #free_from = #free_from + :all, #ttl = :ttl", "#free_from > :now AND #free_from <= :latest"
 
 
-@dataclass(slots=True)
+class Schedule:
+    """One item. Times are microseconds since 1970."""
+
+    def __init__(self, table: Table, pk: str, rate: float, now: Callable[[], int]) -> None:
+        self.free_from = 0
+        """As this sandbox saw it last. It only ever grows: a place that would be too far away is not asked for."""
+        self._table = table
+        self._pk = pk
+        self._one = math.ceil(_SECOND / rate)
+        self._now = now
+        self._places: Together[Hashable, int, int | None] = Together(self._take, _MOST_TOGETHER)
+
+    async def place(self, most: int) -> int | None:
+        """When the place begins that is now the caller's; None where none is free within `most`.
+
+        Raises StoreUnavailable.
+        """
+        for _ in range(_TRIES):
+            place = await self._places.ask(object(), self._now() + most)
+            if place is None or place - self._now() >= -LATE:
+                break
+        return place
+
+    async def _take(self, asked: Mapping[Hashable, int]) -> Mapping[Hashable, int | None]:
+        """For each the latest that its place may begin. Who can wait the least goes first."""
+        now, in_order = self._now(), sorted(asked, key=asked.__getitem__)
+        while aboard := self._in_time(in_order, asked, max(self.free_from, now)):
+            # As late as all of them still get theirs in time.
+            latest = min(asked[each] - before * self._one for before, each in enumerate(aboard))
+            begin = await self._reserve(len(aboard), now, latest)
+            if begin is not None:
+                return {**dict.fromkeys(asked), **{each: begin + n * self._one for n, each in enumerate(aboard)}}
+        return dict.fromkeys(asked)
+
+    def _in_time(self, in_order: Sequence[Hashable], asked: Mapping[Hashable, int], begin: int) -> list[Hashable]:
+        """Those who would get a place in time, were one free from `begin` on."""
+        aboard: list[Hashable] = []
+        for each in in_order:
+            if begin + len(aboard) * self._one <= asked[each]:
+                aboard.append(each)
+        return aboard
+
+    async def _reserve(self, places: int, now: int, latest: int) -> int | None:
+        """When the first of so many places begins that are now ours.
+
+        None where it would have been after `latest`, or somebody was quicker: `free_from` is up to date again.
+        """
+        every = places * self._one
+        values: Item = {":now": {"N": str(now)}, ":ttl": {"N": str((latest + every) // _SECOND + _KEPT)}}
+        if self.free_from <= now:
+            (change, only_if), more = _IDLE, {":now_and_all": {"N": str(now + every)}}
+        else:
+            (change, only_if), more = _BUSY, {":all": {"N": str(every)}, ":latest": {"N": str(latest)}}
+        try:
+            item = await self._table.update(self._pk, change, only_if=only_if, values=values | more)
+        except ConditionFailed as refusal:
+            self.free_from = _free_from(refusal.item)
+            return None
+        self.free_from = _free_from(item)
+        return self.free_from - every
+
+
 class DynamoRates:
-    table: Table
-    milliseconds: Callable[[], int]
-    """Since 1970, of the wall clock: all sandboxes' must go alike."""
-    rates: Mapping[str, float]
-    """Messages a second, by provider."""
-    journal: Journal
-    patience: float = PATIENCE
-    _free_from: dict[str, int] = field(default_factory=dict)
-    """As this sandbox saw it last. It only ever grows: a place that would be too far away is not asked for."""
-    _told_at: int = -1
+    def __init__(
+        self,
+        table: Table,
+        milliseconds: Callable[[], int],
+        rates: Mapping[str, float],
+        journal: Journal,
+        patience: float = PATIENCE,
+        *,
+        lane: str = "",
+    ) -> None:
+        """`milliseconds` are those since 1970, of the wall clock: all sandboxes' must go alike.
 
-    def __post_init__(self) -> None:
-        self.table = replace(self.table, patience=self.patience)
+        `rates` are messages a second, by provider. A `lane` has schedules of its own beside the accounts'.
+        """
+        table = replace(table, patience=patience)
+        self._milliseconds = milliseconds
+        self._journal = journal
+        self._told_at = -1
+        self._schedules = {name: Schedule(table, f"r#{name}{lane}", rate, self._now) for name, rate in rates.items()}
 
     async def wait(self, provider: str, *, most: float) -> float | None:
-        rate = self.rates.get(provider)
-        if rate is None:
+        schedule = self._schedules.get(provider)
+        if schedule is None:
             return 0.0
         try:
-            return await self._place(provider, math.ceil(_SECOND / rate), int(most * _SECOND))
+            place = await schedule.place(int(most * _SECOND))
         except StoreUnavailable as error:
             self._tell(provider, error)
             return 0.0
+        return None if place is None else max(place - self._now(), 0) / _SECOND
 
-    async def _place(self, provider: str, one: int, most: int) -> float | None:
-        for _ in range(_TRIES):
-            place = await self._take(provider, one, self._now(), most)
-            if place is None:
-                return None
-            ahead = place - self._now()
-            if ahead >= -LATE:
-                break
-        return max(ahead, 0) / _SECOND
-
-    async def _take(self, provider: str, one: int, now: int, most: int) -> int | None:
-        """When the place begins that is now this message's, in microseconds since 1970; None beyond `now + most`."""
-        latest, known = now + most, self._free_from.get(provider, 0)
-        while known <= latest:
-            values: Item = {":now": {"N": str(now)}, ":ttl": {"N": str(latest // _SECOND + _KEPT)}}
-            if known <= now:
-                (change, only_if), more = _IDLE, {":now_and_one": {"N": str(now + one)}}
-            else:
-                (change, only_if), more = _BUSY, {":one": {"N": str(one)}, ":latest": {"N": str(latest)}}
-            try:
-                item: Item | None = await self.table.update(
-                    _pk(provider), change, only_if=only_if, values=values | more
-                )
-                taken = True
-            except ConditionFailed as refusal:
-                item, taken = refusal.item, False
-            known = self._free_from[provider] = _free_from(item)
-            if taken:
-                return known - one
-        return None
+    def free_in(self, provider: str) -> float:
+        schedule = self._schedules.get(provider)
+        return 0.0 if schedule is None else max(schedule.free_from - self._now(), 0) / _SECOND
 
     def _now(self) -> int:
-        return self.milliseconds() * 1_000
+        return self._milliseconds() * 1_000
 
     def _tell(self, provider: str, error: StoreUnavailable) -> None:
         """Once a second, however many messages there are."""
-        second = self.milliseconds() // 1_000
+        second = self._milliseconds() // 1_000
         if self._told_at != second:
             self._told_at = second
-            self.journal("rate", provider=provider, outcome="not_known", reason=str(error))
-
-
-def _pk(provider: str) -> str:
-    return f"r#{provider}"
+            self._journal("rate", provider=provider, outcome="not_known", reason=str(error))
 
 
 def _free_from(item: Item | None) -> int:

@@ -7,6 +7,7 @@ and again is passed over (its circuit), and an account's rate is kept to by all 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -63,7 +64,8 @@ class Submit:
         if guarded and not await self.circuits.admits(provider.name):
             return _passed_over(provider, "circuit_open", retry_after=OPEN_FOR)
         if not await self._has_a_place(provider, last=last):
-            return _passed_over(provider, "account_busy", Outcome.THROTTLED_ACCOUNT, retry_after=1)
+            free_in = max(1, math.ceil(self.rates.free_in(provider.name)))
+            return _passed_over(provider, "account_busy", Outcome.THROTTLED_ACCOUNT, retry_after=free_in)
         result = await self._send(provider, _by(via, message), report)
         if guarded:
             await self.circuits.note(provider.name, failed=speaks_of_the_provider(result))
@@ -90,6 +92,8 @@ class Submit:
 
 
 def _by(via: Via, message: Message) -> Message:
+    if not (via.sender or via.template or via.signature or via.entity):
+        return message
     return replace(message, sender=via.sender, template=via.template, signature=via.signature, entity=via.entity)
 
 

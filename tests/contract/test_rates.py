@@ -19,6 +19,7 @@ from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client
 from tests.adapters import open_for_business, says_nothing
 from tests.dropping_proxy import DroppingProxy
 from tests.harness import MORNING, RecordingJournal
+from tests.simulated_time import ObservedTable, most_in_a_second
 
 RATE = 10
 LONG = 1_000.0
@@ -72,12 +73,6 @@ def account(table: Table) -> Account:
 @pytest.fixture
 def exact_account(dynamodb: Any, resources: Resources) -> Account:
     return Account(Table(dynamodb, resources.table))
-
-
-def most_in_a_second(times: Sequence[float]) -> int:
-    """Of any second, wherever it begins: it is enough to look at those that begin with a message."""
-    ordered = sorted(round(time, 6) for time in times)
-    return max(sum(begin <= time < begin + 1 for time in ordered) for begin in ordered)
 
 
 async def test_the_first_message_goes_at_once_and_each_one_more_a_tenth_of_a_second_later(account: Account) -> None:
@@ -151,11 +146,13 @@ class TestManyAtOnce:
         assert sum(wait is not None for wait in waits) == 20
 
     async def test_what_a_sandbox_knows_to_be_too_far_away_it_does_not_ask_for(self, exact_account: Account) -> None:
+        exact_account.table = table = ObservedTable(exact_account.table.client, exact_account.table.name)
         sandbox = exact_account.sandbox()
         await exact_account.waits([sandbox] * 10)
-        sandbox.table = Table(None, "nowhere")
+        table.asked.clear()
 
         assert await exact_account.waits([sandbox] * 1000, most=0.5) == [None] * 1000
+        assert table.asked == []
 
     async def test_clocks_that_are_forty_milliseconds_apart_add_a_tenth_at_most(self, exact_account: Account) -> None:
         sandboxes = [exact_account.sandbox(ahead=offset / 1_000) for offset in range(-20, 21, 4)]
@@ -169,6 +166,86 @@ class TestManyAtOnce:
             exact_account.clock.advance(shuffle.choice([0, 0, 0.1, 0.2]))
 
         assert most_in_a_second(sent) <= RATE * 1.1
+
+
+class TestInTheSameTurn:
+    """Of one sandbox's loop."""
+
+    @pytest.fixture
+    def observed(self, account: Account) -> ObservedTable:
+        account.table = observed = ObservedTable(account.table.client, account.table.name)
+        return observed
+
+    async def test_messages_take_their_places_in_one_write(self, account: Account, observed: ObservedTable) -> None:
+        waits = await account.waits([account.sandbox()] * 50)
+
+        assert waits == pytest.approx([n / RATE for n in range(50)])
+        assert len(observed.asked) == 1
+
+    async def test_they_take_them_behind_those_of_others(self, account: Account) -> None:
+        await account.waits([account.sandbox()] * 3)
+
+        assert await account.waits([account.sandbox()] * 3) == pytest.approx([0.3, 0.4, 0.5])
+
+    async def test_each_has_its_own_rate(self, account: Account, observed: ObservedTable) -> None:
+        other = Account(observed, rate=2, clock=account.clock)
+        sandbox = DynamoRates(
+            observed, account.clock, {account.provider: RATE, other.provider: 2}, account.journal, GENEROUS
+        )
+
+        waits = await asyncio.gather(
+            *(sandbox.wait(provider, most=LONG) for provider in (account.provider, other.provider) * 3)
+        )
+
+        assert waits == pytest.approx([0, 0, 0.1, 0.5, 0.2, 1.0])
+
+    async def test_those_get_one_who_can_wait_for_it(self, account: Account, observed: ObservedTable) -> None:
+        patient, others = account.sandbox(), [0.15, 0.0, 0.05, 9.0]
+        await account.wait(patient)
+
+        waits = await asyncio.gather(*(patient.wait(account.provider, most=most) for most in others))
+
+        assert waits == [0.1, None, None, 0.2]
+        assert len(observed.asked) == 2
+
+    async def test_who_is_broken_off_takes_nobody_along(self, account: Account) -> None:
+        sandbox = account.sandbox()
+        first, second = (asyncio.create_task(account.wait(sandbox)) for _ in range(2))
+        await asyncio.sleep(0)
+
+        first.cancel()
+
+        assert await second == 0.1
+        assert first.cancelled()
+
+    async def test_what_somebody_took_meanwhile_they_do_not_take(self, account: Account) -> None:
+        ours, theirs = account.sandbox(), account.sandbox()
+        await account.waits([ours] * 2)
+        await account.waits([theirs] * 5)
+
+        assert await account.waits([ours] * 4, most=0.8) == pytest.approx([0.7, 0.8, None, None])
+
+
+class TestWhenAPlaceIsFree:
+    async def test_is_known_from_what_was_heard_last(self, account: Account) -> None:
+        sandbox = account.sandbox()
+        assert sandbox.free_in(account.provider) == 0
+        await account.waits([sandbox] * 5)
+        account.clock.advance(0.1)
+
+        assert sandbox.free_in(account.provider) == pytest.approx(0.4)
+        account.clock.advance(9)
+        assert sandbox.free_in(account.provider) == 0
+
+    async def test_is_heard_by_who_gets_none(self, account: Account) -> None:
+        await account.waits([account.sandbox()] * 5)
+        late = account.sandbox()
+
+        assert await account.wait(late, most=0) is None
+        assert late.free_in(account.provider) == pytest.approx(0.5)
+
+    async def test_is_now_where_there_is_no_rate(self) -> None:
+        assert DynamoRates(Table(None, "nowhere"), Clock(), {}, RecordingJournal()).free_in("anybody") == 0
 
 
 class TestATableThatIsSlow:

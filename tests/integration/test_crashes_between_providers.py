@@ -84,6 +84,10 @@ class Shared:
         await self.trouble.step(f"rate of {provider}")
         return 0.0
 
+    def free_in(self, provider: str) -> float:
+        del provider
+        return 0.0
+
 
 @dataclass
 class Case:

@@ -6,43 +6,25 @@ import asyncio
 import random  # noqa: TID251 - when codes are asked for, and where, not which
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from functions.domain.delivery import Message, Outcome, SendResult
-from functions.domain.part import part
 from functions.domain.routing import Via
 from functions.stores.circuits import DynamoCircuits
-from functions.stores.dynamodb import Table
 from functions.stores.rates import DynamoRates
 from functions.usecases.submit import Submit
-from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client
+from infra.local.embedded_aws import EmbeddedAws, Resources
 from tests.adapters import a_message
 from tests.harness import MORNING, RecordingJournal
-from tests.virtual_time import run_in_virtual_time
+from tests.simulated_time import ObservedTable, Simulate, most_in_a_second, simulation
 
 OUTAGE = 600
 """Seconds."""
 GENEROUS = 30.0
 """Seconds of patience with the table: a busy machine is no silent store."""
-
-
-@part
-class ObservedTable(Table):
-    """Says whether anybody waits for it, so that the simulated time can wait too."""
-
-    under_way: list[str] = field(default_factory=list)
-
-    async def _request(self, operation: str, **request: Any) -> dict[str, Any]:
-        self.under_way.append(operation)
-        try:
-            return await Table._request(self, operation, **request)
-        finally:
-            self.under_way.remove(operation)
 
 
 @dataclass
@@ -116,33 +98,9 @@ class Fleet:
         return self.chance.uniform(begin, end)
 
 
-Simulate = Callable[[Callable[[ObservedTable], Awaitable[None]]], Awaitable[None]]
-
-
 @pytest.fixture
 def simulate(aws: EmbeddedAws, resources: Resources) -> Simulate:
-    """Runs work in simulated time, in a thread of its own: our loop goes on reading what the embedded AWS prints."""
-    under_way: list[str] = []
-
-    @asynccontextmanager
-    async def table() -> AsyncIterator[ObservedTable]:
-        async with aws_client("dynamodb", aws.endpoint) as client:
-            yield ObservedTable(client, resources.table, under_way=under_way)
-
-    async def with_table(work: Callable[[ObservedTable], Awaitable[None]]) -> None:
-        async with table() as opened:
-            await work(opened)
-
-    async def run(work: Callable[[ObservedTable], Awaitable[None]]) -> None:
-        await asyncio.to_thread(run_in_virtual_time, with_table(work), lambda: bool(under_way))
-
-    return run
-
-
-def most_in_a_second(times: Sequence[float]) -> int:
-    """Of any second, wherever it begins: it is enough to look at those that begin with a message."""
-    ordered = sorted(round(time, 6) for time in times)
-    return max(sum(begin <= time < begin + 1 for time in ordered) for begin in ordered)
+    return simulation(aws, resources)
 
 
 class TestAProviderThatIsDownForTenMinutes:

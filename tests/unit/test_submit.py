@@ -205,6 +205,11 @@ class TestRates:
         assert world.rates.asked == [("a", 20.0 - 6.0 - MARGIN)]
         assert world.asked == []
 
+    async def test_a_message_without_a_place_is_told_when_the_next_is_free(self) -> None:
+        world = World([takes("a")], rates=GivenRates({"a": 98.2}), seconds=20.0)
+
+        assert (await world.submit()).retry_after == 99
+
     async def test_a_provider_that_is_passed_over_takes_no_place(self) -> None:
         world = World([takes("a"), takes("b")], OpenCircuits(open={"a"}))
 
