@@ -104,10 +104,10 @@ _CROWDED = Scenario(name="as fast as it goes", codes=1_000, concurrency=4)
 
 async def check(scenarios: Sequence[Scenario] = SCENARIOS) -> tuple[Machine, Sequence[Compared]]:
     """Each scenario both ways, on the machine that was measured. Raises CheckFailed."""
-    alone, crowded = await _run(_ALONE), await _run(_CROWDED)
+    alone, crowded = await measure(_ALONE), await measure(_CROWDED)
     machine = Machine(seconds_a_code=alone.busy / _ALONE.codes, codes_a_second=_CROWDED.codes / crowded.seconds)
     return machine, [
-        Compared(scenario=scenario, real=await _run(scenario), simulated=simulate(scenario.fleet(machine)))
+        Compared(scenario=scenario, real=await measure(scenario), simulated=simulate(scenario.fleet(machine)))
         for scenario in scenarios
     ]
 
@@ -134,7 +134,8 @@ class _Watched:
             self.busy += self.last_end - began
 
 
-async def _run(scenario: Scenario) -> Measured:
+async def measure(scenario: Scenario) -> Measured:
+    """Runs it for real. Raises CheckFailed."""
     async with start_base(latency=scenario.latency, fail=0.0) as base, _sender(base, scenario) as sender:
         await _put(base, scenario.codes)
         began = time.monotonic()
