@@ -23,7 +23,7 @@ WITH_SECRET = tuple(sorted(name for name, entry in PROVIDERS.items() if entry.se
 OF_AWS = frozenset(PROVIDERS.keys() - set(WITH_SECRET))
 OURS = "receipt_token"
 """The one entry that nobody types: it is made up."""
-TOLD_IN_A_CONSOLE = frozenset({"aliyun", "tencent", "vonage", "yunpian", "yunpian_multi"})
+TOLD_IN_A_CONSOLE = frozenset({"aliyun", "aliyun_batch", "tencent", "vonage", "yunpian", "yunpian_multi"})
 """The providers that take no address for receipts with a message, or a short one at most, or only if asked to."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -188,6 +188,20 @@ async def sent_by(
         )
         provider = await open_provider(account, timeouts)
         return await provider.send(a_message(**{**route, **message}))
+
+
+async def sent_together(
+    open_provider: Callable[[Account, Timeouts], Awaitable[Provider]],
+    secret: Mapping[str, Any],
+    http: aiohttp.ClientSession,
+    vendor: Vendor,
+    messages: Sequence[Message],
+    timeouts: Timeouts = PATIENT,
+) -> list[SendResult]:
+    """What becomes of messages that are sent in the same moment, in their order."""
+    async with open_for_business(vendor):
+        provider = await open_provider(an_account(secret, http, url=vendor.url, receipts_url=RECEIPTS_URL), timeouts)
+        return await asyncio.gather(*(provider.send(message) for message in messages))
 
 
 def a_push(

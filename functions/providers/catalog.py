@@ -24,11 +24,13 @@ def _entry(secret: str | None, requires: str = "", takes: str = "") -> Entry:
 
 PROVIDERS: Mapping[str, Entry] = {
     "aliyun": _entry("aliyun", "template signature"),
+    "aliyun_batch": _entry("aliyun", "template signature"),
     "aws_sms": _entry(None, takes="sender template entity"),
     "infobip": _entry("infobip", "sender", "template entity"),
     "messagebird": _entry("messagebird", "sender"),
     "plivo": _entry("plivo", "sender", "template entity"),
     "sinch": _entry("sinch", "sender"),
+    "sinch_batch": _entry("sinch", "sender"),
     "sns": _entry(None, takes="sender template entity"),
     "telnyx": _entry("telnyx", "sender"),
     "tencent": _entry("tencent", "template", "sender signature"),

@@ -65,15 +65,22 @@ class Gateway(Generic[S]):
     async def send(self, message: Message) -> SendResult:
         credentials = await self.credentials_in_time()
         if credentials is None:
-            return SendResult(provider=self.name, outcome=Outcome.CONFIG, reason="no_credentials")
+            return self.without_credentials()
         request = self.request(message, credentials, self.account)
         if isinstance(request, SendResult):
             return request
         answer = await self._submit(request)
         if not isinstance(answer, Answer):
             return without_answer(self.name, answer)
-        result = self.judge(answer)
-        return replace(result, wants_feedback=self._feedback(result.message_id, credentials) is not None)
+        return self.with_feedback(self.judge(answer), credentials)
+
+    def without_credentials(self) -> SendResult:
+        return SendResult(provider=self.name, outcome=Outcome.CONFIG, reason="no_credentials")
+
+    def with_feedback(self, result: SendResult, credentials: S) -> SendResult:
+        """The result, and whether the vendor wants to hear of an approval."""
+        wants_it = self._feedback(result.message_id, credentials) is not None
+        return replace(result, wants_feedback=True) if wants_it else result
 
     async def approved(self, message_id: str) -> bool:
         """Once, without a second try: what is lost here teaches the vendor a little less."""

@@ -1,4 +1,6 @@
-"""Infobip, SMS API v3: one message a request, its delivery reports, and word of the codes that came to use.
+"""Infobip, SMS API v3: the messages of one moment in one request, and word of the codes that came to use.
+
+Each message of a request has its own sender, text, id and address for its reports, and its own status in the answer.
 
 Sources: Infobip's OpenAPI document 3.210.0 (`/sms/3/messages`, `/ct/1/log/end/{messageId}`) and its page on message
 status codes; PyPI `infobip-api-python-client` 6.0.0 for the limits.
@@ -6,30 +8,34 @@ status codes; PyPI `infobip-api-python-client` 6.0.0 for the limits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 from urllib.parse import quote
 
 import msgspec
 
-from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
-from functions.domain.errors import InvalidRequest
-from functions.domain.part import part
+from functions.domain.delivery import Message, Outcome, Scope, SendResult
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
 from functions.providers.credentials import Credentials, Secret
 from functions.providers.gateway import USUAL, Gateway, Request, by_status
-from functions.providers.report_fields import ended, moment
+from functions.providers.infobip_receipts import InfobipReceipts
+from functions.providers.together import Bulk, SentTogether
 from functions.providers.transport import Answer, Timeouts
-from functions.usecases.ports import Acknowledgement, Push
 
 NAME = "infobip"
 
+RECEIPTS = InfobipReceipts(NAME)
+
+MOST_TOGETHER = 100
+"""Infobip names no limit. With a hundred a request has some 70 KB, and its answer 40."""
 LONGEST_VALIDITY = 48 * 3_600
 """Seconds. Infobip keeps no message for longer."""
 
 _INDIA = 91
 _OK = 200
+_BAD_REQUEST = 400
 _HOUR = 3_600
 
 _ACCEPTED_GROUPS = frozenset({0, 1, 3})
@@ -66,40 +72,52 @@ _BY_STATUS: Mapping[int, Outcome] = dict.fromkeys((400, 401, 403, 404), Outcome.
 """400 our request, 401 key, 403 what the key may not do, 404 the address."""
 
 
+_UNTOLD = SendResult(provider=NAME, outcome=Outcome.UNKNOWN, reason="not_in_answer")
+
+
 class InfobipSecret(Secret, frozen=True, kw_only=True):
     api_key: Sensitive
     base_url: Annotated[str, msgspec.Meta(pattern=r"\Ahttps://[A-Za-z0-9.-]+\Z")]
     """The account's own address, such as https://xxxxx.api.infobip.com."""
 
 
-async def open_provider(account: Account, timeouts: Timeouts = USUAL) -> Gateway[InfobipSecret]:
+async def open_provider(account: Account, timeouts: Timeouts = USUAL) -> SentTogether[InfobipSecret]:
     """The reference is the message's id: a second request with it is refused as a duplicate, and is no second SMS."""
-    return Gateway(
+    single = Gateway(
         name=NAME,
         account=account,
         credentials=Credentials(NAME, account.fetch_secret, InfobipSecret),
         request=_message,
-        judge=_judge,
+        judge=_judge_one,
         feedback=_conversion,
         timeouts=timeouts,
     )
+    return SentTogether(single, Bulk(most=MOST_TOGETHER, kind=lambda _: NAME, request=_messages, judge=_judge))
 
 
 def _message(message: Message, secret: InfobipSecret, account: Account) -> Request:
+    return _messages([message], secret, account)
+
+
+def _messages(messages: Sequence[Message], secret: InfobipSecret, account: Account) -> Request:
+    described = [_described(message, secret, account) for message in messages]
+    tracking = {"useConversionTracking": True, "conversionTrackingName": "ONE_TIME_PIN"}
+    options = {"includeSmsCountInResponse": True, "conversionTracking": tracking}
+    return _request("/sms/3/messages", {"messages": described, "options": options}, secret, account)
+
+
+def _described(message: Message, secret: InfobipSecret, account: Account) -> dict[str, object]:
     webhooks: dict[str, object] = {"contentType": "application/json", "callbackData": message.reference}
     receipts = account.message_receipts(NAME, secret.receipt_token, message.reference)
     if receipts is not None:
         webhooks["delivery"] = {"url": receipts}
-    described = {
+    return {
         "sender": message.sender,
         "destinations": [{"to": message.to.e164.removeprefix("+"), "messageId": message.reference}],
         "content": {"text": message.text.reveal()},
         "options": _options(message),
         "webhooks": webhooks,
     }
-    tracking = {"useConversionTracking": True, "conversionTrackingName": "ONE_TIME_PIN"}
-    options = {"includeSmsCountInResponse": True, "conversionTracking": tracking}
-    return _request("/sms/3/messages", {"messages": [described], "options": options}, secret, account)
 
 
 def _options(message: Message) -> dict[str, object]:
@@ -128,7 +146,7 @@ def _request(path: str, content: Mapping[str, object], secret: InfobipSecret, ac
 
 
 class _Status(msgspec.Struct, rename="camel"):
-    """What became of a message, in an answer and in a report. The `description` stays unread."""
+    """What became of a message, The `description` stays unread."""
 
     group_id: int
     id: int
@@ -146,22 +164,38 @@ class _Sent(msgspec.Struct, rename="camel"):
 
 
 class _Reply(msgspec.Struct):
-    messages: Annotated[list[_Sent], msgspec.Meta(min_length=1, max_length=1)]
+    messages: list[_Sent]
 
 
-def _judge(answer: Answer) -> SendResult:
+def _judge_one(answer: Answer) -> SendResult:
     """200 says that the request was understood; whether the message was taken stands in its status."""
-    reply = _parse(answer.body) if answer.status == _OK else None
-    if reply is not None:
-        return _result(reply.messages[0])
-    return by_status(NAME, answer, _BY_STATUS)
+    sent = _parse(answer)
+    return _result(sent[0]) if len(sent) == 1 else by_status(NAME, answer, _BY_STATUS)
 
 
-def _parse(body: bytes) -> _Reply | None:
-    try:
-        return msgspec.json.decode(body, type=_Reply)
-    except (ValueError, RecursionError):
+def _judge(messages: Sequence[Message], answer: Answer) -> Sequence[SendResult] | None:
+    """Each is found by its id. What has none in the answer, or two, is of unknown outcome.
+
+    400 names what is wrong with one of them in a text, which stays unread, and then none was taken.
+    """
+    if answer.status == _BAD_REQUEST:
         return None
+    sent = _parse(answer)
+    if not sent:
+        return [by_status(NAME, answer, _BY_STATUS)] * len(messages)
+    times = Counter(one.message_id for one in sent)
+    told = {one.message_id: one for one in sent if times[one.message_id] == 1}
+    return [_result(told[message.reference]) if message.reference in told else _UNTOLD for message in messages]
+
+
+def _parse(answer: Answer) -> list[_Sent]:
+    """Empty where it is no word of Infobip's of its messages."""
+    if answer.status != _OK:
+        return []
+    try:
+        return msgspec.json.decode(answer.body, type=_Reply).messages
+    except (ValueError, RecursionError):
+        return []
 
 
 def _result(sent: _Sent) -> SendResult:
@@ -183,88 +217,3 @@ def _outcome(status: _Status) -> Outcome:
     if status.group_id in _ACCEPTED_GROUPS:
         return Outcome.ACCEPTED
     return _OUTCOMES.get(status.id, Outcome.CONFIG if status.group_id == _REJECTED_GROUP else Outcome.UNKNOWN)
-
-
-class _Error(msgspec.Struct):
-    id: int
-    name: str | None = None
-
-
-class _Report(msgspec.Struct, rename="camel"):
-    """One entry of a delivery report."""
-
-    status: _Status
-    message_id: str | None = None
-    callback_data: str | None = None
-    done_at: str | None = None
-    error: _Error | None = None
-
-
-class _Reports(msgspec.Struct):
-    results: list[_Report]
-
-
-_BY_GROUP: Mapping[int, DeliveryStatus] = {
-    2: DeliveryStatus.FAILED,
-    3: DeliveryStatus.DELIVERED,
-    4: DeliveryStatus.FAILED,
-    5: DeliveryStatus.FAILED,
-}
-_BLOCKED = frozenset({10, 14, 87})
-"""Does not want to be disturbed, is on a blocklist, was taken for fraud."""
-_BY_ID: Mapping[int, DeliveryStatus | None] = {
-    2: DeliveryStatus.SENT,  # of the group «delivered», but to the operator
-    3: DeliveryStatus.SENT,  # with the operator, whose report is awaited
-    7: DeliveryStatus.SENT,  # on its way to the operator
-    23: None,  # the duplicate was refused, and the first one is what counts
-    29: None,  # the operator never told what became of it
-}
-
-
-@part
-class InfobipReceipts:
-    """Reads the delivery report: JSON with a list of `results`.
-
-    Nothing is signed: the token in the address is all that there is to check.
-    """
-
-    acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
-    """Any 2xx. After another Infobip pushes again, later and later."""
-
-    def read(self, push: Push, secret: Mapping[str, Any], now: int) -> tuple[Receipt, ...]:  # noqa: ARG002 - no signature
-        """Raises InvalidRequest."""
-        found = [(report, _status(report.status), _reference(report, push)) for report in _parse_reports(push.body)]
-        return tuple(
-            _receipt(report, status, reference, now) for report, status, reference in found if status and reference
-        )
-
-
-RECEIPTS = InfobipReceipts()
-
-
-def _parse_reports(body: bytes) -> list[_Report]:
-    try:
-        return msgspec.json.decode(body, type=_Reports).results
-    except (ValueError, RecursionError):
-        raise InvalidRequest("not a list of delivery reports") from None
-
-
-def _status(status: _Status) -> DeliveryStatus | None:
-    return _BY_ID[status.id] if status.id in _BY_ID else _BY_GROUP.get(status.group_id)
-
-
-def _reference(report: _Report, push: Push) -> str | None:
-    return report.callback_data or push.reference or report.message_id
-
-
-def _receipt(report: _Report, status: DeliveryStatus, reference: str, now: int) -> Receipt:
-    status, reason = ended(status, _reason(report), ())
-    if report.status.id in _BLOCKED:
-        status = DeliveryStatus.REJECTED
-    return Receipt(provider=NAME, reference=reference, status=status, reason=reason, at=moment(report.done_at, now))
-
-
-def _reason(report: _Report) -> str:
-    """The network's error; where it had none (0), the status that Infobip itself ended the message with."""
-    named = report.error if report.error is not None and report.error.id else report.status
-    return named.name or str(named.id)

@@ -24,7 +24,7 @@ _OF_AWS: Mapping[str, Callable[[Aws], Awaitable[Finding]]] = {
     "aws_sms": aws_senders.ask_end_user_messaging,
     "sns": aws_senders.ask_sns,
 }
-_ADDRESSES = {"yunpian": ("yunpian", "yunpian_multi")}
+_ADDRESSES = {"sinch": ("sinch", "sinch_batch"), "yunpian": ("yunpian", "yunpian_multi")}
 """Whose `url` in services.toml is that of the vendor's dry run too, where it is not the provider of that name alone."""
 
 _BELIEVED_BY = {"vonage_messages": "signature_secret"}

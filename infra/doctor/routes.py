@@ -11,7 +11,7 @@ from infra.doctor.subject import Subject
 
 _MOST_DIGITS = {"tencent": 6}
 """Of a template's variable."""
-_WITHOUT_RECEIPTS = frozenset({"sns", "yunpian_multi"})
+_WITHOUT_RECEIPTS = frozenset({"aliyun_batch", "sinch_batch", "sns", "yunpian_multi"})
 
 
 async def check_routes(subject: Subject) -> list[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from functions.domain.receipt_token import account_token
 from functions.domain.sensitive import Sensitive
+from functions.providers.catalog import PROVIDERS
 from infra.local.vendors.telnyx import new_private_key
 
 Accounts = Mapping[str, Mapping[str, str]]
@@ -45,7 +46,7 @@ def for_the_functions(accounts: Accounts) -> Accounts:
 
 def token_for_all(accounts: Accounts, provider: str) -> str:
     """The end of the address for the receipts of all messages by this provider."""
-    return account_token(Sensitive(accounts[provider]["receipt_token"]), provider)
+    return account_token(Sensitive(accounts[PROVIDERS[provider].secret or ""]["receipt_token"]), provider)
 
 
 def _account(**entries: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.local.accounts import Accounts, token_for_all
 from infra.local.gateway import GatewayProcess
 
-_SET_THERE = ("aliyun", "tencent", "vonage")
+_SET_THERE = ("aliyun", "aliyun_batch", "tencent", "vonage")
 """Aliyun and Tencent know no other way. Vonage takes an address with a message, and ours may be too long for it."""
 
 

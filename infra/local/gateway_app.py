@@ -145,7 +145,7 @@ class Gateway:
 
     def _sent(self, request: Request, submission: Submission) -> Sent:
         self._serial += 1
-        refusal = self._over_the_caps(request, submission.to)
+        refusal = submission.fault or self._over_the_caps(request, submission.to)
         return Sent(submission, request.vendor.message_id(submission, self._serial), refusal)
 
     def _deliver(self, request: Request, sent: Sent) -> None:

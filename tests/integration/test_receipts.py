@@ -43,7 +43,7 @@ def accounts_that_sign() -> Accounts:
 
 ACCOUNTS = accounts_that_sign()
 PUSHING = sorted(name for name in PROVIDERS if hasattr(module_of(name), "RECEIPTS"))
-UNSIGNED = {"aliyun", "infobip", "tencent", "yunpian", "yunpian_multi"}
+UNSIGNED = {"aliyun", "aliyun_batch", "infobip", "tencent", "yunpian", "yunpian_multi"}
 """The token in the address is all that they have to show."""
 WITHOUT_TIME = {"plivo", "twilio"}
 """What they sign holds no time, so a copy of it stays good: it tells nothing new."""
@@ -153,9 +153,11 @@ async def test_its_receipt_at_the_accounts_address_shows_where_it_names_the_mess
 
 NAMES_THE_MESSAGE = {
     "aliyun",
+    "aliyun_batch",
     "infobip",
     "messagebird",
     "sinch",
+    "sinch_batch",
     "tencent",
     "vonage",
     "vonage_messages",

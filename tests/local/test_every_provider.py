@@ -15,7 +15,7 @@ from infra.local.trial_routes import write_services
 from tests.eventually import Eventually
 from tests.harness import fresh_number
 
-WITHOUT_RECEIPTS = {"sns", "yunpian_multi"}
+WITHOUT_RECEIPTS = {"sns"}
 """docs/providers.md says why."""
 
 

@@ -40,12 +40,14 @@ CODE = "481516"
 AWS = ("aws_sms", "sns")
 MUTE = ("sns",)
 """Tells what became of a message in logs alone."""
-SENDS_TEMPLATES = ("aliyun", "tencent")
-SET_IN_THE_CONSOLE = ("aliyun", "tencent", "vonage")
-NO_WORD_FOR_SENT = ("aliyun", "tencent", "vonage", "yunpian", "yunpian_multi")
-TELLS_NO_VALIDITY = ("aliyun", "sns", "telnyx", "tencent", "yunpian", "yunpian_multi")
+SENDS_TEMPLATES = ("aliyun", "aliyun_batch", "tencent")
+SET_IN_THE_CONSOLE = ("aliyun", "aliyun_batch", "tencent", "vonage")
+NO_WORD_FOR_SENT = ("aliyun", "aliyun_batch", "tencent", "vonage", "yunpian", "yunpian_multi")
+TELLS_NO_VALIDITY = ("aliyun", "aliyun_batch", "sns", "telnyx", "tencent", "yunpian", "yunpian_multi")
 WANTS_NO_REFERENCE = ("plivo", "sns", "telnyx", "twilio")
 """It comes back in the address of the receipts."""
+
+BULK = ("aliyun_batch", "infobip", "sinch_batch", "yunpian_multi")
 
 each_provider = pytest.mark.parametrize("name", sorted(PROVIDERS))
 each_with_receipts = pytest.mark.parametrize("name", sorted(set(PROVIDERS) - set(MUTE)))
@@ -315,11 +317,13 @@ async def test_too_many_requests_are_turned_away_with_the_time_to_wait(customer:
     [
         ("aliyun", "access_key_secret", "wrong"),
         ("aliyun", "access_key_id", "LTAIwrong"),
+        ("aliyun_batch", "access_key_secret", "wrong"),
         ("infobip", "api_key", "wrong"),
         ("messagebird", "access_key", "wrong"),
         ("plivo", "auth_token", "wrong"),
         ("sinch", "api_token", "wrong"),
         ("sinch", "service_plan_id", "wrong"),
+        ("sinch_batch", "api_token", "wrong"),
         ("telnyx", "api_key", "wrong"),
         ("tencent", "secret_key", "wrong"),
         ("tencent", "secret_id", "wrong"),
@@ -376,17 +380,73 @@ async def test_word_of_an_approval_reaches_the_vendor(customer: Customer, name: 
     assert told == [result.message_id]
 
 
-async def test_messages_of_one_moment_go_in_one_request_each_with_its_own_text(customer: Customer) -> None:
-    chinese = [replace(fresh_number(), country_code=86, e164=f"+86138{n:08d}", region="CN") for n in range(20)]
-    messages = [a_message("yunpian_multi", to=to, text=f"{n}, & {CODE}") for n, to in enumerate(chinese)]
-    provider = await customer.at("yunpian_multi")
+def many(name: str, count: int) -> list[Message]:
+    """To as many Chinese phones, each with a code of its own."""
+    codes = [f"{n:06}" for n in range(count)]
+    phones = [replace(fresh_number(), e164=f"+86138{code:>08}", region="CN", country_code=86) for code in codes]
+    sent = [a_message(name, to=phone) for phone in phones]
+    texts = [Sensitive(f"{code} is your & only code.\n@acme.example #{code}") for code in codes]
+    return [replace(m, code=Sensitive(code), text=text) for m, code, text in zip(sent, codes, texts, strict=True)]
+
+
+each_in_bulk = pytest.mark.parametrize("name", BULK)
+
+
+@each_in_bulk
+async def test_messages_of_one_moment_go_in_one_request_each_with_its_own_code(customer: Customer, name: str) -> None:
+    messages = many(name, 20)
+    provider = await customer.at(name)
 
     results = await asyncio.gather(*(provider.send(message) for message in messages))
 
-    assert {result.outcome for result in results} == {Outcome.ACCEPTED}
-    assert len({asked["request"] for asked in await customer.gateway.asked("yunpian_multi")}) == 1
+    assert {result.outcome for result in results} == {Outcome.ACCEPTED}, results
+    assert len({asked["request"] for asked in await customer.gateway.asked(name)}) == 1
     for message in messages:
-        assert await customer.texts(message) == [message.text.reveal()]
+        [text] = await customer.texts(message)
+        assert message.code.reveal() in text if name in SENDS_TEMPLATES else text == message.text.reveal()
+
+
+@each_in_bulk
+async def test_a_number_that_is_none_keeps_nobody_else_from_his_message(customer: Customer, name: str) -> None:
+    *messages, nowhere = many(name, 5)
+    nowhere = replace(nowhere, to=replace(nowhere.to, e164="+86000"))
+    provider = await customer.at(name)
+
+    *results, refused = await asyncio.gather(*(provider.send(message) for message in [*messages, nowhere]))
+
+    assert {result.outcome for result in results} == {Outcome.ACCEPTED}, results
+    assert refused.outcome is Outcome.REJECTED_NUMBER
+    for message in messages:
+        assert len(await customer.texts(message)) == 1
+
+
+@each_in_bulk
+@pytest.mark.parametrize("answer", ["drop", "drop_after_accept", "rubbish", "status"])
+async def test_of_many_in_a_request_that_breaks_off_none_is_sent_again(
+    customer: Customer, name: str, answer: str
+) -> None:
+    messages = many(name, 5)
+    provider = await customer.at(name)
+    await customer.gateway.change(provider=name, script=[{"answer": answer, "status": 502}])
+
+    results = await asyncio.gather(*(provider.send(message) for message in messages))
+
+    assert {result.outcome for result in results} == {Outcome.UNKNOWN}
+    assert len({asked["request"] for asked in await customer.gateway.asked(name)}) == 1
+
+
+async def test_receipts_of_many_in_a_request_name_each_where_the_vendor_takes_an_address_of_each(
+    customer: Customer, eventually: Eventually
+) -> None:
+    messages = many("infobip", 5)
+    provider = await customer.at("infobip")
+
+    await asyncio.gather(*(provider.send(message) for message in messages))
+
+    async def all_told() -> bool:
+        return all(customer.receiver.of(message) == [DeliveryStatus.DELIVERED] for message in messages)
+
+    await eventually(all_told)
 
 
 @pytest.mark.parametrize(("name", "repeats"), [("infobip", 1), ("telnyx", 1), ("twilio", 2)])

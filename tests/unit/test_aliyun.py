@@ -18,8 +18,9 @@ from Tea.request import TeaRequest
 from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
 from functions.domain.sensitive import Sensitive
-from functions.providers import aliyun
-from functions.providers.aliyun import RECEIPTS, AliyunSecret, open_provider
+from functions.providers import aliyun_api
+from functions.providers.aliyun import RECEIPTS, open_provider
+from functions.providers.aliyun_api import AliyunSecret
 from functions.providers.transport import Timeouts
 from functions.usecases.ports import Acknowledgement, KeysUnavailable
 from tests.adapters import (
@@ -144,7 +145,7 @@ def test_the_signature_of_the_documents_vector() -> None:
         "TemplateCode": "SMS_1",
     }
 
-    authorization = aliyun._authorization("/", aliyun._encode(parameters), VECTOR, secret)
+    authorization = aliyun_api._authorization("/", aliyun_api._encode(parameters), VECTOR, secret)
 
     assert authorization == (
         "ACS3-HMAC-SHA256 Credential=testid,"
@@ -185,7 +186,7 @@ async def test_the_query_goes_out_byte_for_byte_as_it_was_signed(http: aiohttp.C
 
     await send(http, vendor, signature=signature)
 
-    assert urlsplit(vendor.request.path).query == aliyun._encode(query(vendor.request))
+    assert urlsplit(vendor.request.path).query == aliyun_api._encode(query(vendor.request))
 
 
 # The answer

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.domain.delivery import DeliveryStatus, Outcome, Receipt, Scope, SendResult
+from functions.domain.delivery import DeliveryStatus, Message, Outcome, Receipt, Scope, SendResult
 from functions.domain.errors import InvalidRequest
 from functions.providers.gateway import Request
-from functions.providers.infobip import RECEIPTS, open_provider
+from functions.providers.infobip import MOST_TOGETHER, RECEIPTS, open_provider
 from functions.usecases.ports import KeysUnavailable, Push
 from tests.adapters import (
     CODE,
@@ -23,6 +25,7 @@ from tests.adapters import (
     PATIENT,
     RECEIPTS_URL,
     REFERENCE,
+    Vendor,
     a_message,
     a_push,
     an_account,
@@ -30,6 +33,7 @@ from tests.adapters import (
     open_for_business,
     says,
     sent_by,
+    sent_together,
 )
 from tests.harness import MORNING
 
@@ -56,6 +60,7 @@ def answer(number: int, group: int) -> dict[str, Any]:
 ACCEPTED = (answer(26, 1), 200)
 
 answered = partial(sent_by, open_provider, SECRET, ROUTE)
+together = partial(sent_together, open_provider, SECRET)
 
 
 # The request
@@ -104,7 +109,8 @@ async def test_without_an_address_no_reports_are_asked_for(http: aiohttp.ClientS
 async def test_the_accounts_own_address_is_asked(http: aiohttp.ClientSession) -> None:
     provider = await open_provider(an_account(SECRET, http))
 
-    request = provider.request(a_message(**ROUTE), await provider.credentials(), provider.account)
+    single = provider.single
+    request = single.request(a_message(**ROUTE), await single.credentials(), single.account)
 
     assert isinstance(request, Request)
     assert request.url == "https://xxxxx.api.infobip.com/sms/3/messages"
@@ -326,10 +332,132 @@ async def test_no_code_key_or_number_is_in_a_log_or_a_result(
 
     shown = [repr(await answered(http, vendor)) for vendor in vendors]
     provider = await open_provider(an_account(SECRET, http))
-    request = provider.request(a_message(**ROUTE), await provider.credentials(), provider.account)
+    single = provider.single
+    request = single.request(a_message(**ROUTE), await single.credentials(), single.account)
 
     everything = "\n".join([*shown, caplog.text, repr(provider), repr(request)])
     assert not [secret for secret in (CODE, GERMAN.removeprefix("+"), API_KEY) if secret in everything]
+
+
+# Many in one request
+
+
+def several(count: int) -> list[Message]:
+    return [
+        a_message(f"+49151{place:08}", f"{place:06} is your code.", reference=f"vfy_k1_{place}.1", **ROUTE)
+        for place in range(count)
+    ]
+
+
+def entry(place: int, number: int = 26, group: int = 1) -> dict[str, Any]:
+    return {"messageId": f"vfy_k1_{place}.1", "status": status(number, group), "details": {"messageCount": 1}}
+
+
+async def test_what_is_sent_in_the_same_moment_is_one_request_with_all_that_is_each_ones_own(
+    http: aiohttp.ClientSession,
+) -> None:
+    vendor = says({"messages": [entry(0), entry(1)]})
+    first, second = several(2)
+
+    await together(http, vendor, [first, replace(second, sender="OTHER", valid_for=60)])
+
+    described = vendor.request.json["messages"]
+    assert vendor.request.path == "/sms/3/messages"
+    assert [each["sender"] for each in described] == ["ACME", "OTHER"]
+    assert [each["destinations"] for each in described] == [
+        [{"to": "4915100000000", "messageId": "vfy_k1_0.1"}],
+        [{"to": "4915100000001", "messageId": "vfy_k1_1.1"}],
+    ]
+    assert [each["content"]["text"] for each in described] == ["000000 is your code.", "000001 is your code."]
+    assert [each["options"]["validityPeriod"]["amount"] for each in described] == [300, 60]
+    urls = [each["webhooks"]["delivery"]["url"] for each in described]
+    assert [url.startswith(f"{RECEIPTS_URL}/v1/receipts/infobip/vfy_k1_{place}.1.") for place, url in enumerate(urls)]
+    assert len(set(urls)) == 2
+
+
+async def test_each_message_has_the_outcome_of_its_own_entry_in_any_order(http: aiohttp.ClientSession) -> None:
+    vendor = says({"messages": [entry(2, 20, 5), entry(0), entry(1, 52, 5)]})
+
+    taken, refused, throttled = await together(http, vendor, several(3))
+
+    assert taken == SendResult(
+        provider="infobip", outcome=Outcome.ACCEPTED, message_id="vfy_k1_0.1", segments=1, wants_feedback=True
+    )
+    assert (refused.outcome, refused.reason) == (Outcome.REJECTED_NUMBER, "infobip_52")
+    assert (throttled.outcome, throttled.retry_after) == (Outcome.THROTTLED_RECIPIENT, 3_600)
+
+
+NO_ENTRY: dict[str, list[Any]] = {
+    "none": [entry(0)],
+    "another's": [entry(0), entry(9)],
+    "two": [entry(0), entry(1), entry(1, 52, 5)],
+    "one without an id": [entry(0), {"status": status(26, 1)}],
+}
+
+
+@pytest.mark.parametrize("entries", NO_ENTRY.values(), ids=NO_ENTRY)
+async def test_a_message_without_an_entry_of_its_own_is_unknown_and_its_neighbour_is_not(
+    http: aiohttp.ClientSession, entries: list[Any]
+) -> None:
+    vendor = says({"messages": entries})
+
+    first, second = await together(http, vendor, several(2))
+
+    assert first.outcome is Outcome.ACCEPTED
+    assert second == SendResult(provider="infobip", outcome=Outcome.UNKNOWN, reason="not_in_answer")
+    assert len(vendor.asked) == 1
+
+
+async def test_after_a_bad_request_each_is_sent_by_itself_and_has_its_own_outcome(http: aiohttp.ClientSession) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        body = await request.json()
+        (reference, *others) = [each["destinations"][0]["messageId"] for each in body["messages"]]
+        bad = bool(others) or reference == "vfy_k1_0.1"
+        return web.json_response({"errorCode": "E400"} if bad else {"messages": [entry(1)]}, status=400 if bad else 200)
+
+    vendor = Vendor(answer)
+
+    first, second = await together(http, vendor, several(2))
+
+    assert (first.outcome, first.reason) == (Outcome.CONFIG, "http_400")
+    assert second.outcome is Outcome.ACCEPTED
+    assert len(vendor.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"), [(401, Outcome.CONFIG), (429, Outcome.THROTTLED_ACCOUNT), (500, Outcome.UNKNOWN)]
+)
+async def test_what_is_said_of_the_request_is_said_of_each(
+    http: aiohttp.ClientSession, code: int, outcome: Outcome
+) -> None:
+    vendor = says({"errorCode": "E"}, code)
+
+    results = await together(http, vendor, several(2))
+
+    assert [(result.outcome, result.reason) for result in results] == [(outcome, f"http_{code}")] * 2
+    assert len(vendor.asked) == 1
+
+
+async def test_more_than_a_hundred_are_two_requests_and_each_message_is_in_one(http: aiohttp.ClientSession) -> None:
+    vendor = says({"messages": [entry(place) for place in range(MOST_TOGETHER + 5)]})
+
+    results = await together(http, vendor, several(MOST_TOGETHER + 5))
+
+    assert {result.outcome for result in results} == {Outcome.ACCEPTED}
+    assert sorted(len(asked.json["messages"]) for asked in vendor.asked) == [5, 100]
+
+
+async def test_of_many_no_code_key_or_number_is_in_a_log_or_a_result(
+    http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    messages = [a_message(GERMAN, reference="a.1"), a_message("+4915112345679", reference="b.1")]
+    vendor = says({"messages": [{**entry(0), "messageId": "a.1", "to": GERMAN}]})
+
+    shown = repr(await together(http, vendor, messages)) + caplog.text
+
+    assert not [secret for secret in (CODE, GERMAN.removeprefix("+"), API_KEY) if secret in shown]
+    assert CODE in vendor.request.body.decode()
 
 
 # The reports

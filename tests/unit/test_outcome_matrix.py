@@ -254,23 +254,27 @@ async def test_without_a_fault_the_message_is_taken_by_one_request(name: str, ht
     assert (len(server.requests), server.connections) == (1, 1)
 
 
-# Yunpian's messages of one moment, which travel together
+# Messages of one moment, which travel together
 
 TOGETHER: dict[str, tuple[Behaviour, Any]] = {
     "429": (answering(page("429 Too Many Requests", b"", "Retry-After: 7")), (Outcome.THROTTLED_ACCOUNT, 7)),
     **{fault: (behave, (Outcome.UNKNOWN, None)) for fault, (behave, requests) in BREAKS.items() if requests},
 }
+IN_BULK = ("aliyun_batch", "infobip", "sinch_batch", "yunpian_multi")
 
 
+@pytest.mark.parametrize("name", IN_BULK)
 @pytest.mark.parametrize("fault", TOGETHER)
 async def test_of_two_that_travel_together_each_has_the_class_and_there_is_one_request(
-    http: aiohttp.ClientSession, fault: str
+    http: aiohttp.ClientSession, name: str, fault: str
 ) -> None:
     behave, expected = TOGETHER[fault]
+    route = example_of(name).ROUTE
 
-    async with serving(behave) as server, opened("yunpian_multi", http, at(server)) as provider:
+    async with serving(behave) as server, opened(name, http, at(server)) as provider:
         results = await asyncio.gather(
-            provider.send(a_message(CHINESE)), provider.send(a_message("+8613900000000", reference="another.1"))
+            provider.send(a_message(CHINESE, **route)),
+            provider.send(a_message("+8613900000000", **route, reference="another.1")),
         )
 
     assert [(result.outcome, result.retry_after) for result in results] == [expected, expected]

@@ -39,6 +39,7 @@ from tests.adapters import (
     open_for_business,
     says,
     says_nothing,
+    sent_together,
 )
 from tests.eventually import eventually
 
@@ -91,13 +92,7 @@ async def opened(http: aiohttp.ClientSession, vendor: Vendor, timeouts: Timeouts
     return await open_provider(an_account(SECRET, http, url=vendor.url, receipts_url=RECEIPTS_URL), timeouts)
 
 
-async def send(
-    http: aiohttp.ClientSession, vendor: Vendor, sent: Sequence[Message], timeouts: Timeouts = PATIENT
-) -> list[SendResult]:
-    """All in the same moment."""
-    async with open_for_business(vendor):
-        provider = await opened(http, vendor, timeouts)
-        return await asyncio.gather(*(provider.send(message) for message in sent))
+send = partial(sent_together, open_provider, SECRET)
 
 
 async def has_asked(vendor: Vendor) -> bool:
@@ -286,10 +281,6 @@ async def test_a_message_without_an_entry_of_its_own_is_unknown_and_its_neighbou
         (5, Outcome.CONFIG, Scope.ROUTE),
         (-5, Outcome.THROTTLED_ACCOUNT, Scope.PROVIDER),
         (-51, Outcome.TRANSIENT, Scope.PROVIDER),
-        # One message's fault, and nobody says whose: for none of them is it a refusal.
-        (2, Outcome.UNKNOWN, Scope.ROUTE),
-        (4, Outcome.UNKNOWN, Scope.ROUTE),
-        (22, Outcome.UNKNOWN, Scope.ROUTE),
     ],
 )
 async def test_a_refusal_of_the_whole_call_is_that_of_each_where_it_is_no_single_messages_fault(
@@ -302,6 +293,26 @@ async def test_a_refusal_of_the_whole_call_is_that_of_each_where_it_is_no_single
     refused = SendResult(provider="yunpian_multi", outcome=outcome, reason=f"yunpian_{code}", scope=scope)
     assert results == [refused, refused]
     assert len(vendor.asked) == 1
+
+
+@pytest.mark.parametrize("code", [2, 4, 22])
+async def test_after_a_refusal_for_one_messages_fault_each_is_sent_by_itself_and_has_its_own_outcome(
+    http: aiohttp.ClientSession, code: int
+) -> None:
+    refusal = {"http_status_code": 400, "code": code, "msg": None, "detail": "13800000000"}
+
+    async def answer(request: web.Request) -> web.Response:
+        form = await request.post()
+        refused = "13800000000" in str(form["mobile"])
+        return web.json_response(refusal, status=400) if refused else web.json_response(TAKEN)
+
+    vendor = Vendor(answer)
+
+    first, *others = await send(http, vendor, messages(3))
+
+    assert first.reason == f"yunpian_{code}"
+    assert [result.outcome for result in others] == [Outcome.ACCEPTED] * 2
+    assert [asked.path for asked in vendor.asked] == ["/v2/sms/multi_send.json", *["/v2/sms/single_send.json"] * 3]
 
 
 NO_WORD: dict[str, tuple[Vendor, Outcome, str, int | None]] = {
@@ -421,7 +432,7 @@ async def test_when_all_have_gone_nothing_is_left_behind(http: aiohttp.ClientSes
             waiter.cancel()
         await asyncio.wait(waiting)
 
-        ours = {task for task in asyncio.all_tasks() - before if "YunpianMulti" in repr(task.get_coro())}
+        ours = {task for task in asyncio.all_tasks() - before if "SentTogether" in repr(task.get_coro())}
         assert ours == set()
         vendor.over.set()
 
@@ -471,7 +482,7 @@ async def test_a_send_has_answered_within_its_two_parts(http: aiohttp.ClientSess
 SECRETS = [APIKEY, TOKEN, CODE, CHINESE, CHINESE[3:]]
 
 
-@pytest.mark.parametrize("vendor", [yunpian(), says({"code": 2, "detail": "13800000000"}, 400), hangs_up()])
+@pytest.mark.parametrize("vendor", [yunpian(), says({"code": 25, "detail": "13800000000"}, 400), hangs_up()])
 async def test_no_code_key_or_number_is_in_a_log_a_result_or_a_repr(
     http: aiohttp.ClientSession, vendor: Vendor, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -520,6 +531,6 @@ anything = st.recursive(
 @given(st.binary() | anything.map(lambda value: json.dumps({"data": value}).encode()), st.sampled_from([200, 400, 500]))
 @settings(deadline=None)
 def test_any_answer_gives_each_message_one_outcome(body: bytes, status: int) -> None:
-    results = _judge(["13800000000", "13800000001"], Answer(status=status, body=body, retry_after=None))
+    results = _judge(messages(2), Answer(status=status, body=body, retry_after=None))
 
-    assert list(results) == ["13800000000", "13800000001"]
+    assert results is None or [result.provider for result in results] == ["yunpian_multi"] * 2

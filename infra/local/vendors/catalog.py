@@ -22,11 +22,13 @@ from infra.local.vendors.yunpian import Yunpian
 
 _VENDORS: Mapping[str, Callable[[Account], Vendor]] = {
     "aliyun": Aliyun,
+    "aliyun_batch": Aliyun,
     "aws_sms": AwsSms,
     "infobip": Infobip,
     "messagebird": MessageBird,
     "plivo": Plivo,
     "sinch": Sinch,
+    "sinch_batch": Sinch,
     "sns": Sns,
     "telnyx": Telnyx,
     "tencent": Tencent,
@@ -38,7 +40,9 @@ _VENDORS: Mapping[str, Callable[[Account], Vendor]] = {
     "yunpian_multi": Yunpian,
 }
 _ACCOUNTS: Mapping[str, str | None] = {
+    "aliyun_batch": "aliyun",
     "aws_sms": None,
+    "sinch_batch": "sinch",
     "sns": None,
     "vonage_messages": "vonage",
     "yunpian_multi": "yunpian",

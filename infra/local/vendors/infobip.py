@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +25,8 @@ from infra.local.vendors.vendor import (
     State,
     Submission,
     as_json,
+    e164,
     is_good,
-    plus,
     text_of,
 )
 
@@ -59,18 +60,13 @@ class Infobip:
             return Approved(call.path.rpartition("/")[2], as_json({"processKey": "salvo"}))
         if call.path != "/sms/3/messages":
             return Answer(status=404, body=b"")
-        return [self._submission(call.json)]
+        return self._submissions(call.json)
 
     def message_id(self, submission: Submission, serial: int) -> str:
         return submission.reference or str(serial)
 
     def accepted(self, call: Call, sent: Sequence[Sent]) -> Answer:  # noqa: ARG002 - the same for all calls
-        (one,) = sent
-        self._ids[one.message_id] = None
-        if len(self._ids) > _MOST_REMEMBERED:
-            self._ids.popitem(last=False)
-        count = parts_of(one.submission.text)
-        return _message(one.submission.to, one.message_id, (1, "PENDING", 26, "PENDING_ACCEPTED"), count)
+        return _answer([self._told(one) for one in sent])
 
     def refused(self, call: Call, refusal: Refused) -> Answer:
         if refusal.code in _HTTP:
@@ -81,10 +77,9 @@ class Infobip:
                 "violations": [],
             }
             return as_json({**body, "resources": []}, _HTTP[refusal.code])
-        [message] = call.json.get("messages") or [{}]
-        [destination] = message.get("destinations") or [{}]
-        status = (5, "REJECTED", int(refusal.code), f"REJECTED_{refusal.code}")
-        return _message(f"+{text_of(destination, 'to')}", text_of(destination, "messageId"), status, 0)
+        destinations = [_destination(message) for message in call.json.get("messages") or [{}]]
+        status = _rejected(int(refusal.code))
+        return _answer([_message(f"+{text_of(to, 'to')}", text_of(to, "messageId"), status, 0) for to in destinations])
 
     def pushes(self, url: str, reports: Sequence[Report], at: float) -> Iterable[Push]:
         body = {"results": [_result(report, at) for report in reports]}
@@ -93,45 +88,70 @@ class Infobip:
     def acknowledged(self, status: int, body: bytes) -> bool:  # noqa: ARG002 - the status says it
         return is_good(status)
 
-    def _submission(self, body: Mapping[str, Any]) -> Submission:
+    def _submissions(self, body: Mapping[str, Any]) -> Sequence[Submission]:
+        """What is malformed in one is the whole request's fault."""
         try:
-            [message] = body["messages"]
-            [destination] = message["destinations"]
-            number, text = destination["to"], message["content"]["text"]
-            webhook, options = message.get("webhooks", {}), message.get("options", {})
-            reports = webhook.get("delivery", {}).get("url")
-            validity = _validity(options.get("validityPeriod"))
+            found = [self._with_its_fault(_submission(message)) for message in body["messages"]]
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Refused(_BAD_REQUEST, "Bad Request") from None
-        to = plus(number)
-        if to is None:
-            raise Refused(_BAD_DESTINATION)
-        reference = destination.get("messageId")
-        if reference in self._ids:
-            raise Refused(_DUPLICATE)
-        return Submission(
-            to=to,
-            text=text,
-            reference=reference,
-            receipts=reports,
-            sender=message.get("sender"),
-            valid_for=validity,
-            echo=webhook.get("callbackData"),
-        )
+        if not found:
+            raise Refused(_BAD_REQUEST, "Bad Request")
+        return found
+
+    def _with_its_fault(self, submission: Submission) -> Submission:
+        if e164(submission.to) is None:
+            return replace(submission, fault=Refused(_BAD_DESTINATION))
+        return replace(submission, fault=Refused(_DUPLICATE)) if submission.reference in self._ids else submission
+
+    def _told(self, sent: Sent) -> dict[str, Any]:
+        to, refusal = sent.submission.to, sent.refusal
+        if refusal is not None:
+            return _message(to, sent.message_id, _rejected(int(refusal.code)), 0)
+        self._ids[sent.message_id] = None
+        if len(self._ids) > _MOST_REMEMBERED:
+            self._ids.popitem(last=False)
+        return _message(to, sent.message_id, (1, "PENDING", 26, "PENDING_ACCEPTED"), parts_of(sent.submission.text))
+
+
+def _submission(message: Mapping[str, Any]) -> Submission:
+    """Raises what a malformed one makes Python raise."""
+    [destination] = message["destinations"]
+    webhook, options = message.get("webhooks", {}), message.get("options", {})
+    return Submission(
+        to=f"+{destination['to']}",
+        text=message["content"]["text"],
+        reference=destination.get("messageId"),
+        receipts=webhook.get("delivery", {}).get("url"),
+        sender=message.get("sender"),
+        valid_for=_validity(options.get("validityPeriod")),
+        echo=webhook.get("callbackData"),
+    )
+
+
+def _destination(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (message.get("destinations") or [{}])[0]
+    return found
+
+
+def _rejected(number: int) -> tuple[int, str, int, str]:
+    return (5, "REJECTED", number, f"REJECTED_{number}")
 
 
 def _validity(period: Mapping[str, Any] | None) -> float | None:
     return None if period is None else int(period["amount"]) * _SECONDS[period["timeUnit"]]
 
 
-def _message(to: str, message_id: str, status: tuple[int, str, int, str], count: int) -> Answer:
-    message = {
+def _answer(messages: Sequence[Mapping[str, Any]]) -> Answer:
+    return as_json({"bulkId": "2034072219640523072", "messages": messages})
+
+
+def _message(to: str, message_id: str, status: tuple[int, str, int, str], count: int) -> dict[str, Any]:
+    return {
         "messageId": message_id,
         "status": _as_status(status),
         "destination": to.removeprefix("+"),
         **({"details": {"messageCount": count}} if count else {}),
     }
-    return as_json({"bulkId": "2034072219640523072", "messages": [message]})
 
 
 def _as_status(status: tuple[int, str, int, str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Sinch, SMS REST API (XMS v1): batches of one, and delivery reports signed with HMAC-SHA256."""
+"""Sinch, SMS REST API (XMS v1): batches, and delivery reports signed with HMAC-SHA256."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,9 @@ _UNAUTHORIZED, _TOO_MANY = "unauthorized", "too_many_requests"
 _FORMAT, _CONSTRAINT = "syntax_invalid_parameter_format", "syntax_constraint_violation"
 _HTTP: Mapping[Code, int] = {_UNAUTHORIZED: 401, "blocked_account": 403, "not_found": 404, _TOO_MANY: 429}
 """All others: 400."""
+_MOST_RECIPIENTS = 1000
+_LONGEST_BODY = 2000
+_PLACE = re.compile(r"\$\{([A-Za-z0-9._-]{1,16})\}")
 _NONCE = "01FC66621XXXXX119Z8PMV1QPA"
 _STATES: Mapping[State, tuple[int, str]] = {
     "sent": (401, "Dispatched"),
@@ -54,21 +58,20 @@ class Sinch:
             raise Refused("not_found", "There is no such resource")
         if call.method == "GET":
             return as_json({"page": 0, "page_size": 0, "count": 0, "batches": []})
-        return [_submission(call)]
+        return _submissions(call)
 
     def message_id(self, submission: Submission, serial: int) -> str:  # noqa: ARG002 - a number is all it is
         return f"01FC{serial:022d}"
 
     def accepted(self, call: Call, sent: Sequence[Sent]) -> Answer:
-        (one,) = sent
         then = _moment(call.at)
         return as_json(
             {
-                "id": one.message_id,
-                "to": [one.submission.to.removeprefix("+")],
-                "from": one.submission.sender,
+                "id": sent[0].message_id,
+                "to": [one.submission.to.removeprefix("+") for one in sent],
+                "from": call.json["from"],
                 "canceled": False,
-                "body": one.submission.text,
+                "body": call.json["body"],
                 "type": "mt_text",
                 "created_at": then,
                 "modified_at": then,
@@ -103,21 +106,48 @@ class Sinch:
         }
 
 
-def _submission(call: Call) -> Submission:
+def _submissions(call: Call) -> list[Submission]:
+    """What is wrong with one recipient is wrong with the batch. Who has no value for a parameter gets no message."""
     body = call.json
     numbers = body.get("to")
-    if not isinstance(numbers, list) or len(numbers) != 1 or not isinstance(numbers[0], str):
+    if not isinstance(numbers, list) or not 1 <= len(numbers) <= _MOST_RECIPIENTS:
         raise Refused(_CONSTRAINT, "Constraint violation on: 'to'")
-    to = plus(numbers[0].removeprefix("+"))
-    if to is None:
-        raise Refused(_FORMAT, "Invalid format on: 'to'")
     if not text_of(body, "from"):
         raise Refused(_CONSTRAINT, "Constraint violation on: 'from'")
-    if not text_of(body, "body"):
+    if not 1 <= len(text_of(body, "body")) <= _LONGEST_BODY:
         raise Refused(_CONSTRAINT, "Constraint violation on: 'body'")
+    # A number that comes twice is one recipient.
+    recipients = dict.fromkeys(_number(place, number) for place, number in enumerate(numbers))
+    texts = {to: _filled(body, to) for to in recipients}
+    found = [_submission(call, to, text) for to, text in texts.items() if text is not None]
+    if not found:
+        raise Refused(_CONSTRAINT, "Constraint violation on: 'parameters'")
+    return found
+
+
+def _number(place: int, number: object) -> str:
+    to = plus(number.removeprefix("+")) if isinstance(number, str) else None
+    if to is None:
+        raise Refused(_FORMAT, f"Invalid format on: 'to[{place}]'")
+    return to
+
+
+def _filled(body: Mapping[str, Any], to: str) -> str | None:
+    """The text for this recipient; None where a parameter has neither a value for it nor a default."""
+    parameters = body.get("parameters", {})
+    if not isinstance(parameters, dict) or not all(isinstance(values, dict) for values in parameters.values()):
+        raise Refused(_FORMAT, "Invalid format on: 'parameters'")
+    texts = {name: values.get(to.removeprefix("+"), values.get("default")) for name, values in parameters.items()}
+    if None in texts.values():
+        return None
+    return _PLACE.sub(lambda place: str(texts.get(place[1], place[0])), text_of(body, "body"))
+
+
+def _submission(call: Call, to: str, text: str) -> Submission:
+    body = call.json
     return Submission(
         to=to,
-        text=text_of(body, "body"),
+        text=text,
         reference=body.get("client_reference"),
         # Asked for by the kind of report: an address alone asks for none.
         receipts=body.get("callback_url") if body.get("delivery_report", "none") != "none" else "",

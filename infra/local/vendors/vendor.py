@@ -62,6 +62,15 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Refused(Exception):
+    """The vendor takes no message, for the reason that its code names."""
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A message that the vendor was asked to send."""
@@ -78,6 +87,8 @@ class Submission:
     """Seconds, whatever the vendor's unit is."""
     echo: Any = None
     """What else the customer gave with it to have it back in the reports."""
+    fault: Refused | None = None
+    """What is wrong with this one, where the vendor answers for each message of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +97,6 @@ class Approved:
 
     message_id: str
     answer: Answer
-
-
-class Refused(Exception):
-    """The vendor takes no message, for the reason that its code names."""
-
-    def __init__(self, code: Code, detail: str = "") -> None:
-        super().__init__(code, detail)
-        self.code = code
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
