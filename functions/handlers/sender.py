@@ -13,7 +13,7 @@ from functions.domain.part import part
 from functions.handlers.providers import Readiness, learning
 from functions.handlers.sending import build_sending
 from functions.queues.messages import decode_job
-from functions.queues.sqs import BULK_DELIVERIES, MOST_DELIVERIES, SqsDeadLetters, SqsRedelivery
+from functions.queues.sqs import BULK_DELIVERIES, MOST_DELIVERIES, Failed, SqsDeadLetters, SqsRedelivery
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
 from functions.settings import BULK, SenderSettings, sender_settings
 from functions.stores.batches import DynamoBatchStore
@@ -46,14 +46,17 @@ class Sender:
         try:
             async with asyncio.timeout(seconds):
                 # With the first of all waits, however often they were delivered: before their claims' leases are over.
-                await self.redelivery.soon([(message.handle, 1, 0) for message in unfinished.uncounted])
+                await self.redelivery.soon([Failed(message.handle, 1, 0) for message in unfinished.uncounted])
                 await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
                 await self.redelivery.soon(
-                    [(message.handle, message.delivered, self._fresh_for(message)) for message in unfinished.failed]
+                    [self._failed(message, unfinished.again_in.get(message.id, 0)) for message in unfinished.failed]
                 )
         except (QueueUnavailable, TimeoutError) as error:
             # They come back by the queue's own time-out.
             journal("redelivery", outcome="late", reason=str(error) or "no_time")
+
+    def _failed(self, message: QueuedMessage, again_in: int) -> Failed:
+        return Failed(message.handle, message.delivered, self._fresh_for(message), again_in)
 
     def _fresh_for(self, message: QueuedMessage) -> int:
         job = self.send_batch.decode(message.body)

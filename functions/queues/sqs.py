@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -70,6 +70,18 @@ class SqsDeadLetters:
         await _call(self.client.send_message, QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes)
 
 
+class Failed(NamedTuple):
+    """A message that was not carried out."""
+
+    handle: str
+    delivered: int
+    """How often, so far."""
+    fresh_for: int
+    """Seconds that its code is of use for."""
+    again_in: int = 0
+    """Seconds that it has to wait at least."""
+
+
 @part
 class SqsRedelivery:
     """Brings back messages that were not carried out sooner than the queue's visibility time-out would."""
@@ -83,20 +95,21 @@ class SqsRedelivery:
     async def at_once(self, handles: Sequence[str]) -> None:
         await self._change([(handle, 0) for handle in handles])
 
-    async def soon(self, deliveries: Sequence[tuple[str, int, int]]) -> None:
-        """For each message its handle, how often it was delivered so far, and the seconds that it stays fresh for.
-
-        After 3 to 6 s, then 6 to 12, and so on. Each waits its own time: a provider that has just failed should not
+    async def soon(self, messages: Sequence[Failed]) -> None:
+        """After 3 to 6 s, then 6 to 12, and so on. Each waits its own time: a provider that has just failed should not
         meet them all at once.
         """
-        await self._change([(handle, self._wait(delivered, fresh)) for handle, delivered, fresh in deliveries])
+        await self._change([(message.handle, self._wait(message)) for message in messages])
 
-    def _wait(self, delivered: int, fresh: int) -> int:
+    def _wait(self, message: Failed) -> int:
+        delivered, fresh = message.delivered, message.fresh_for
         # Where there are many deliveries left, they share out the time; else the wait grows with what is left of it.
         share = fresh // max(3, self.most_deliveries - MOST_DELIVERIES - delivered)
         longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, share))
         wait = longest - self.entropy(1)[0] % (longest // 2 + 1)
-        return min(max(wait, fresh), LONGEST_KEPT) if delivered == self.most_deliveries - 1 else wait
+        # What has to wait longer than its code is of use comes when it is over, and is told of.
+        least = fresh if delivered == self.most_deliveries - 1 else min(message.again_in, fresh)
+        return min(max(wait, least), LONGEST_KEPT)
 
     async def _change(self, waits: Sequence[tuple[str, int]]) -> None:
         for start in range(0, len(waits), _BATCH):

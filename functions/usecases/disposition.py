@@ -25,3 +25,5 @@ class Carried:
     """None: nobody knows yet, it is to be carried out again."""
     verification: str | None = None
     """Whose code it was; None where nothing is stored."""
+    again_in: int = 0
+    """Seconds that another delivery has to wait at least: sooner the account has no place for it."""

@@ -185,7 +185,8 @@ def _carried(delivered: Delivered, wish: Wish) -> Carried:
     unknown_again = outcome is Outcome.UNKNOWN and wish.service.on_unknown is OnUnknown.ONCE
     # After an unknown outcome there is one more try, whatever comes of it: a third might be a third SMS.
     if live.delivery.tries == 1 and (outcome.may_try_again or unknown_again):
-        return Carried(Disposition.AGAIN)
+        busy = delivered.result.retry_after if outcome is Outcome.THROTTLED_ACCOUNT else None
+        return Carried(Disposition.AGAIN, again_in=busy or 0)
     # None: of the second try nothing went out, and nobody knows of the first.
     return Carried(Disposition.DONE, ending_of(delivered.status) or UNKNOWN, str(live.id))
 

@@ -55,6 +55,8 @@ class Unfinished:
     """May come back at once."""
     failed: list[QueuedMessage] = field(default_factory=list)
     """Nothing was sent and nothing is claimed: may come back in a while."""
+    again_in: dict[str, int] = field(default_factory=dict)
+    """Seconds that some of these have to wait at least, by their ids."""
     in_doubt: list[QueuedMessage] = field(default_factory=list)
     """A claim may stand. Until its lease is over they would look like copies of messages that somebody is sending, and
     be dropped: they come back by the queue's own time-out, which is longer."""
@@ -129,7 +131,7 @@ class SendBatch:
         left_in: list[QueuedMessage] | None = unfinished.in_doubt
         try:
             async with asyncio.timeout(seconds):
-                left_in = None if await self._is_done(message, counts) else unfinished.failed
+                left_in = None if await self._is_done(message, unfinished, counts) else unfinished.failed
         except KeysUnavailable:  # they are asked for before the claim
             left_in = unfinished.failed
             self.journal("failed", queued=message.id, error="KeysUnavailable")
@@ -139,12 +141,13 @@ class SendBatch:
             if left_in is not None:
                 left_in.append(message)
 
-    async def _is_done(self, message: QueuedMessage, counts: _Counts) -> bool:
+    async def _is_done(self, message: QueuedMessage, unfinished: Unfinished, counts: _Counts) -> bool:
         job = self.decode(message.body)
         if job is None:
             return await self._bury(message, "invalid")
         carried = await self._dispose(message, job)
         if carried.disposition is Disposition.AGAIN:
+            unfinished.again_in[message.id] = carried.again_in
             return False
         if carried.disposition is Disposition.POISON and not await self._bury(message, "impossible"):
             return False

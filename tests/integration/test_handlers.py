@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from functions.domain.phone import PhoneNumber
-from functions.queues.sqs import SqsRedelivery
+from functions.queues.sqs import Failed, SqsRedelivery
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
 from infra.local.event_source import as_record
 from infra.local.execution_environment import ExecutionEnvironment, FunctionError
@@ -254,22 +254,25 @@ class TestTheSender:
 
 class TestTheQueue:
     @pytest.mark.parametrize(
-        ("delivered", "fresh", "drawn", "wait"),
+        ("failed", "drawn", "wait"),
         [
-            *[(1, 120, 0, 6), (1, 120, 3, 3), (1, 120, 4, 6), (2, 117, 0, 12), (2, 117, 6, 6)],
-            *[(4, 99, 0, 48), (4, 99, 24, 24), (5, 75, 0, 48), (900, 0, 0, 48)],
-            *[(5, 540, 0, 96), (6, 450, 0, 150), (7, 300, 50, 50)],  # what stays fresh for longer
-            *[(8, 27, 24, 27), (8, 0, 0, 48), (8, 400, 0, 400), (8, 86_400, 0, 900)],  # before the last delivery
+            *[((1, 120), 0, 6), ((1, 120), 3, 3), ((1, 120), 4, 6), ((2, 117), 0, 12), ((2, 117), 6, 6)],
+            *[((4, 99), 0, 48), ((4, 99), 24, 24), ((5, 75), 0, 48), ((900, 0), 0, 48)],
+            *[((5, 540), 0, 96), ((6, 450), 0, 150), ((7, 300), 50, 50)],  # what stays fresh for longer
+            # Before the last delivery.
+            *[((8, 27), 24, 27), ((8, 0), 0, 48), ((8, 400), 0, 400), ((8, 86_400), 0, 900)],
+            # What an account has no place for before so many seconds are over, or not while it is fresh.
+            *[((1, 120, 40), 0, 40), ((3, 120, 5), 0, 24), ((1, 30, 40), 0, 30), ((1, 43_200, 9_000), 0, 900)],
         ],
     )
     async def test_is_told_to_wait_longer_each_time(
-        self, queue: Queue, watched: DroppingProxy, delivered: int, fresh: int, drawn: int, wait: int
+        self, queue: Queue, watched: DroppingProxy, failed: tuple[int, ...], drawn: int, wait: int
     ) -> None:
         async with aws_client("sqs", watched.url) as sqs:
             await queue.put("1", "2")
-            failed = [(record["receiptHandle"], delivered, fresh) for record in (await queue.receive())["Records"]]
+            messages = [Failed(record["receiptHandle"], *failed) for record in (await queue.receive())["Records"]]
 
-            await SqsRedelivery(sqs, queue.url, lambda size: bytes([drawn] * size)).soon(failed)
+            await SqsRedelivery(sqs, queue.url, lambda size: bytes([drawn] * size)).soon(messages)
 
         entries = watched.of("ChangeMessageVisibilityBatch")[-1].body["Entries"]
         assert [entry["VisibilityTimeout"] for entry in entries] == [wait] * 2
@@ -279,7 +282,7 @@ class TestTheQueue:
         (record,) = (await queue.receive())["Records"]
         redelivery = SqsRedelivery(queue.sqs, queue.url, lambda size: bytes([3] * size))
 
-        await redelivery.soon([(record["receiptHandle"], 1, 120)])
+        await redelivery.soon([Failed(record["receiptHandle"], 1, 120)])
 
         assert await queue.receive() == {"Records": []}
         (again,) = (await queue.receive(wait=8))["Records"]
@@ -336,7 +339,7 @@ SENDING = {"STACK_NAME", "TABLE_NAME", "PROVIDER_SECRETS", "KEYS_SECRET", "QUEUE
     ("handler", "missing"),
     [
         (SENDER, SENDING | {"DEAD_LETTER_QUEUE_URL"}),
-        (API, SENDING | {"CALLERS_SECRET"}),
+        (API, SENDING | {"BULK_QUEUE_URL", "CALLERS_SECRET"}),
         (RECEIPTS, {"STACK_NAME", "TABLE_NAME", "PROVIDER_SECRETS"}),
     ],
 )

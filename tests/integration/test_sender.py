@@ -318,6 +318,16 @@ class TestTheGatewaysAnswer:
 
         assert (await record_of(harness, number)).verification.state(harness.clock()) is State.CANCELED
 
+    async def test_of_a_busy_account_says_when_the_message_is_to_come_back(self, harness: Harness) -> None:
+        harness.rates.waits[harness.provider.name] = 99.0
+        _, message = new_message()
+
+        unfinished = await deliver(harness, message)
+
+        assert unfinished.failed == [message]
+        assert unfinished.again_in == {message.id: 99}
+        assert harness.provider.messages == []
+
     @pytest.mark.parametrize("outcome", TRY_AGAIN)
     async def test_brings_the_message_back_when_nothing_was_sent(self, harness: Harness, outcome: Outcome) -> None:
         harness.provider.script = [answer(outcome), answer(outcome)]
