@@ -30,7 +30,7 @@ REPEATABLE = 43_200
 forgotten by then, and nobody is to have two SMS. A queue keeps a message for as long."""
 _UNSEEN = 60
 """Seconds after which a batch that the API does not know is one that it has forgotten: they are kept for seven days."""
-_FIRST_LOOK, _LONGEST_LOOK = 0.5, 3.0
+_FIRST_LOOK, _LONGEST_LOOK = 0.2, 3.0
 """Seconds between two looks at a batch."""
 _LOST = Outcome("failed", "unknown")
 
@@ -161,12 +161,12 @@ def _as_text(chunk: Chunk, taken: Taken) -> str:
 
 def _settled(chunk: Chunk, progress: Progress, *, rest: Outcome | None = None) -> Mapping[int, Outcome]:
     """`rest` is what became of those that the API says nothing of; None where they were sent."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes = dict(_all(chunk, rest or Outcome("sent")))
     for place, told in enumerate(json.loads(chunk.answer or "[]")):
         if isinstance(told, list):
             outcomes[place] = Outcome("refused", told[0])
         else:
-            outcomes[place] = replace(rest, id=told) if rest else Outcome("sent", id=told)
+            outcomes[place] = replace(outcomes[place], id=told)
     for item in progress.items:
         known = outcomes.get(item.index)
         if known is not None:
