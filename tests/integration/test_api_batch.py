@@ -33,6 +33,8 @@ BAD: list[tuple[Any, str]] = [
     ({"to": "+4915112345678", "key": "k" * 256}, "invalid_request"),
     ({"to": "+4915112345678", "metadata": {"a": "x" * 200}}, "invalid_request"),
     ({"to": "+4915112345678", "metadata": []}, "invalid_request"),
+    ({"to": "+4915112345678", "key": "\ud800"}, "invalid_request"),
+    ([], "invalid_request"),
     ({"to": "+4915112345678", "code": 123456}, "invalid_code"),
     ({"to": "+4915112345678", "code": "12345"}, "invalid_code"),
     ({"to": "+4915112345678", "ip": "nowhere"}, "invalid_request"),

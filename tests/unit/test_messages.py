@@ -33,6 +33,8 @@ FULL: dict[str, Any] = {
     "ip": "192.0.2.7",
     "trusted": True,
     "challenge": "a solution",
+    "place": 17,
+    "announced": ID,
 }
 
 
@@ -64,6 +66,8 @@ JOBS = st.builds(
     domain=st.none() | st.sampled_from(["example.com", "a", "xn--bcher-kva.example"]),
     app_hash=st.none() | st.sampled_from(["FA+9qCX9VSu", "///////////"]),
     verification=st.none() | st.just(ID),
+    place=st.none() | st.integers(0, 999),
+    announced=st.none() | st.just(ID),
     metadata=st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=MOST_ENTRIES)
     .filter(affordable)
     .map(parse_metadata),
@@ -105,18 +109,33 @@ def test_every_field_finds_its_place() -> None:
         ip=IPv4Address("192.0.2.7"),
         trusted=True,
         challenge=Sensitive("a solution"),
+        place=17,
+        announced=ID,
         metadata=(("order", "17"),),
     )
 
 
 @pytest.mark.parametrize(
-    "name", ["locale", "key", "batch", "send_by", "domain", "app_hash", "verification", "ip", "challenge"]
+    "name",
+    [
+        "locale",
+        "key",
+        "batch",
+        "place",
+        "send_by",
+        "domain",
+        "app_hash",
+        "verification",
+        "announced",
+        "ip",
+        "challenge",
+    ],
 )
 def test_null_is_as_good_as_nothing_where_nothing_is_allowed(name: str) -> None:
     assert decoded(**{name: None}) == decode_job(json.dumps({key: value for key, value in FULL.items() if key != name}))
 
 
-@pytest.mark.parametrize("name", ["locale", "domain", "app_hash", "verification"])
+@pytest.mark.parametrize("name", ["locale", "domain", "app_hash", "verification", "announced"])
 def test_an_empty_text_is_as_good_as_none(name: str) -> None:
     job = decoded(**{name: ""})
 
@@ -205,6 +224,10 @@ def test_what_is_no_json_object_with_a_number_is_no_message(body: str) -> None:
         ("verification", "17"),
         ("verification", f"{ID}\n"),
         ("verification", f"{ID}.1"),
+        ("place", -1),
+        ("place", 1000),
+        ("place", "1"),
+        ("announced", "17"),
         ("metadata", []),
         ("metadata", "order"),
         ("metadata", {"order": 17}),

@@ -320,6 +320,7 @@ def test_a_service_may_set_everything() -> None:
         "failures_per_day": 10,
         "failures_in_a_row": 50,
         "send_within": 30,
+        "batch_send_within": 7200,
         "on_unknown": "once",
         "on_resend": "new",
         "confirm_within": 45,
@@ -355,6 +356,7 @@ BOUNDS = {
     "failures_per_day": (1, 100),
     "failures_in_a_row": (1, 100),
     "send_within": (10, 600),
+    "batch_send_within": (10, 43_200),
 }
 
 
