@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -87,6 +88,28 @@ class JsonLines(LambdaPowertoolsFormatter):
 
     def __init__(self) -> None:
         super().__init__(utc=True, use_rfc3339=True, serialize_stacktrace=False, location=None)
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = getattr(record, "facts", None)
+        if facts is None or record.exc_info:
+            return super().format(record)
+        try:
+            return self._line(record, facts)
+        except UnicodeEncodeError:  # half of a surrogate pair, which Powertools passes on
+            return super().format(record)
+
+    def _line(self, record: logging.LogRecord, facts: Facts) -> str:
+        """What Powertools makes of the journal's lines, in a fifth of its time: a batch has two for each code."""
+        told = {"level": record.levelname, "message": record.msg, "timestamp": self.formatTime(record)}
+        for name, value in self.log_format.items():
+            if value is not None and name not in _NOT_TOLD:
+                told.setdefault(name, value)
+        trace = self._get_latest_trace_id()
+        if trace is not None:
+            told["xray_trace_id"] = trace
+        for name, fact in facts.items():
+            told.setdefault(name, fact)
+        return msgspec.json.encode(told).decode()
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         frames, trace = [], ei[2]

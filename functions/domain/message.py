@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from functions.domain.code import LONGEST as LONGEST_CODE
@@ -80,7 +81,7 @@ def _choose(service: Service, number: PhoneNumber, locale: str | None) -> str | 
     return next(text for tag in wishes if (text := _look_up(own, tag) or _look_up(others, tag)))
 
 
-def locales_of(service: Service, number: PhoneNumber, locale: str | None) -> list[str]:
+def locales_of(service: Service, number: PhoneNumber, locale: str | None) -> Sequence[str]:
     """The language that a message is to be in, from its full tag down to its shortest."""
     return _broader(_wishes(service, number, locale)[0])
 
@@ -94,14 +95,15 @@ def _look_up(texts: Mapping[str, _T], tag: str) -> _T | None:
     return next((texts[candidate] for candidate in _broader(tag) if candidate in texts), None)
 
 
-def _broader(tag: str) -> list[str]:
+@lru_cache(maxsize=256)
+def _broader(tag: str) -> tuple[str, ...]:
     """The tag, then shorter ones down to its language (RFC 4647 section 3.4). Chinese passes its script on the way."""
     subtags = _canonical(tag).split("-")
     chain = ["-".join(subtags[:end]) for end in range(len(subtags), 0, -1)]
     if subtags[0] == "zh":
         traditional = "hans" not in subtags and not _TRADITIONAL.isdisjoint(subtags)
         chain.insert(-1, "zh-hant" if traditional else "zh-hans")
-    return chain
+    return tuple(chain)
 
 
 def _canonical(tag: str) -> str:

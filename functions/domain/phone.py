@@ -92,11 +92,13 @@ def parse_phone_number(text: str) -> PhoneNumber:
         raise InvalidPhoneNumber("no country has this calling code") from None
     if phonenumbers.format_number(parsed, PhoneNumberFormat.E164) != text:
         raise InvalidPhoneNumber("not the canonical spelling of a number (E.164)")
-    if not phonenumbers.is_valid_number(parsed):
+    # As phonenumbers.is_valid_number(): a number is valid if it is of a type that its region knows.
+    type_ = phonenumbers.number_type(parsed)
+    if type_ == PhoneNumberType.UNKNOWN:
         raise InvalidPhoneNumber("its country's numbering plan has no such number")
     return PhoneNumber(
         e164=text,
         region=phonenumbers.region_code_for_number(parsed) or "001",
-        type=_TYPES.get(phonenumbers.number_type(parsed), NumberType.UNKNOWN),
+        type=_TYPES.get(type_, NumberType.UNKNOWN),
         country_code=parsed.country_code or 0,
     )

@@ -46,22 +46,24 @@ class Segments:
 
 def count_segments(text: str) -> Segments:
     encoding = Encoding.GSM7 if _GSM7.issuperset(text) else Encoding.UCS2
-    widths = [_width(character, encoding) for character in text]
-    units = sum(widths)
-    return Segments(encoding, units, 1 if units <= encoding.single else _parts(widths, encoding.part))
+    units = len(text) + _pairs(text, encoding)
+    return Segments(encoding, units, 1 if units <= encoding.single else _parts(text, encoding))
 
 
-def _width(character: str, encoding: Encoding) -> int:
+def _pairs(text: str, encoding: Encoding) -> int:
+    """Characters of two units."""
     if encoding is Encoding.GSM7:
-        return 2 if character in _EXTENSION else 1
-    return 2 if character > _LAST_SINGLE_UNIT else 1
+        return 0 if _EXTENSION.isdisjoint(text) else sum(character in _EXTENSION for character in text)
+    return sum(character > _LAST_SINGLE_UNIT for character in text)
 
 
-def _parts(widths: list[int], room: int) -> int:
+
+def _parts(text: str, encoding: Encoding) -> int:
     """Fills part after part. A pair that does not fit goes to the next part as a whole, so a unit may stay empty."""
     parts, used = 1, 0
-    for width in widths:
-        if used + width > room:
+    for character in text:
+        width = 1 + _pairs(character, encoding)
+        if used + width > encoding.part:
             parts, used = parts + 1, 0
         used += width
     return parts

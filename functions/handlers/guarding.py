@@ -10,10 +10,12 @@ from functions.stores.dynamodb import Table
 from functions.stores.guard_budget import DynamoAccounts
 from functions.stores.guard_conversion import DynamoConversions
 from functions.stores.guard_counters import DynamoCounters
+from functions.stores.guard_counters_together import CountersTogether
 from functions.stores.guard_decisions import DynamoDecisions
 from functions.stores.guard_everywhere import DynamoCodesToNumbers
 from functions.stores.guard_lists import DynamoLists
 from functions.stores.guard_spraying import DynamoGuesses
+from functions.stores.reads_together import ReadsTogether
 from functions.telemetry import journal
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Check
@@ -41,7 +43,7 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
                 DynamoGuesses(table, secrets.token_bytes), alone=len(configuration.services) == 1, journal=journal
             ),
             *_of_many(table),
-            Conversion(DynamoConversions(table), journal),
+            Conversion(DynamoConversions(table, ReadsTogether(table)), journal),
             AlwaysChallenge(),
             Risk(hooks.risk),
             *_of_the_number(table, configuration),
@@ -54,7 +56,7 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
 
 def _of_many(table: Table) -> list[Check]:
     """What starts are counted by that have something in common: an end user's address, a block, a country."""
-    counters = DynamoCounters(table, secrets.token_bytes)
+    counters = CountersTogether(DynamoCounters(table, secrets.token_bytes))
     checks = Addresses(Counting(counters)), Blocks(Counting(counters)), Countries(Counting(counters))
     return [RefusedLately(checks), *checks]
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +19,13 @@ from functions.domain.part import part
 from functions.usecases.ports import StoreUnavailable
 
 Item = dict[str, Any]
+DUPLICATE = "DuplicateItem"
+"""Why an insert did not write."""
+
+_CONFLICTS = frozenset({"TransactionConflictException", "TransactionInProgressException"})
+_CONFLICT_WAITS = (0.02, 0.05, 0.1)
+"""Seconds."""
+
 _NAME = re.compile(r"#(\w+)")
 
 
@@ -27,6 +35,28 @@ class ConditionFailed(Exception):
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition does not hold")
         self.item = item
+
+
+class _Conflict(StoreUnavailable):
+    """A transaction that is under way has the item. It is over in some milliseconds, and the SDK does not wait for it."""
+
+
+class TransactionCanceled(Exception):
+    """Nothing of it was done. `codes` has None for each part that did not stand in the way."""
+
+    def __init__(self, codes: list[str | None]) -> None:
+        super().__init__("the transaction was canceled")
+        self.codes = codes
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """As the arguments of `Table.update`, to be made together with others."""
+
+    pk: str
+    change: str
+    only_if: str
+    values: Item
 
 
 @part
@@ -45,10 +75,11 @@ class Table:
         item: Item | None = answer.get("Item")
         return item
 
-    async def get_many(self, pks: Sequence[str]) -> list[Item]:
-        """Those of at most 100 items that there are, in no order. They may be a second old."""
+    async def get_many(self, pks: Sequence[str], *, consistent: bool = False) -> list[Item]:
+        """Those of at most 100 items that there are, in no order. `consistent=False` costs half, and may be old."""
         keys = [{"pk": {"S": pk}} for pk in pks]
-        answer = await self._request("batch_get_item", RequestItems={self.name: {"Keys": keys}})
+        request = {"Keys": keys, "ConsistentRead": True} if consistent else {"Keys": keys}
+        answer = await self._request("batch_get_item", RequestItems={self.name: request})
         if answer.get("UnprocessedKeys"):
             raise StoreUnavailable("DynamoDB read only some of the items")
         found: list[Item] = answer["Responses"].get(self.name, [])
@@ -93,14 +124,47 @@ class Table:
         """Raises ConditionFailed."""
         await self._write("delete_item", only_if, values, Key={"pk": {"S": pk}})
 
-    async def insert(self, items: Sequence[Item]) -> list[bool]:
-        """Which of the items, at most 25 and of different keys, are new and were written; each stands for itself.
+    async def insert(self, items: Sequence[Item]) -> list[str | None]:
+        """Writes those of at most 25 items, of different keys, that are new; each stands for itself.
 
-        One call for a tenth of the CPU that as many puts take. False can mean anything: put such an item by itself.
+        One call for a tenth of the CPU that as many puts take. For each None, or the code of why it was not written:
+        DUPLICATE where there is one. Any other can mean anything: put such an item by itself.
         """
-        statements = [_insertion(self.name, item) for item in items]
+        return await self._execute([_insertion(self.name, item) for item in items])
+
+    async def replace(self, items: Sequence[Item], *, unchanged: str) -> list[bool]:
+        """Which of at most 25 items, of different keys, were written over one whose attribute `unchanged`, a number,
+        is one less; each stands for itself. What is absent or NULL there says nothing: give every attribute.
+
+        False can mean anything: put such an item by itself.
+        """
+        return [code is None for code in await self._execute([_replacement(self.name, i, unchanged) for i in items])]
+
+    async def transact(self, updates: Sequence[Update]) -> list[str | None]:
+        """Makes all of the updates, at most 100 and of different items, or none: for twice the write units.
+
+        For each None, or the code of why it stood in the way; nothing was changed where one did. The SDK's repeat of a
+        call whose answer got lost changes nothing.
+        """
+        try:
+            await self._request("transact_write_items", TransactItems=[{"Update": self._in_full(u)} for u in updates])
+        except TransactionCanceled as canceled:
+            return canceled.codes
+        return [None] * len(updates)
+
+    def _in_full(self, update: Update) -> dict[str, Any]:
+        return {
+            "TableName": self.name,
+            "Key": {"pk": {"S": update.pk}},
+            "UpdateExpression": update.change,
+            "ConditionExpression": update.only_if,
+            "ExpressionAttributeNames": _names(f"{update.change} {update.only_if}"),
+            "ExpressionAttributeValues": update.values,
+        }
+
+    async def _execute(self, statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
         answer = await self._request("batch_execute_statement", Statements=statements)
-        return ["Error" not in response for response in answer["Responses"]]
+        return [response["Error"]["Code"] if "Error" in response else None for response in answer["Responses"]]
 
     async def _write(self, operation: str, only_if: str, values: Item, **request: Any) -> dict[str, Any]:
         request.setdefault("ExpressionAttributeNames", _names(only_if))
@@ -119,6 +183,14 @@ class Table:
         return await self._request(operation, TableName=self.name, **request)
 
     async def _request(self, operation: str, **request: Any) -> dict[str, Any]:
+        for wait in _CONFLICT_WAITS:
+            try:
+                return await self._ask(operation, request)
+            except _Conflict:
+                await asyncio.sleep(wait)
+        return await self._ask(operation, request)
+
+    async def _ask(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self.patience):
                 answer: dict[str, Any] = await getattr(self.client, operation)(**request)
@@ -126,7 +198,9 @@ class Table:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":
                 raise
-            raise StoreUnavailable(f"DynamoDB answered {code}") from error
+            if code == "TransactionCanceledException":
+                raise TransactionCanceled(_codes(error.response.get("CancellationReasons", ()))) from None
+            raise (_Conflict if code in _CONFLICTS else StoreUnavailable)(f"DynamoDB answered {code}") from error
         except BotoCoreError as error:
             raise StoreUnavailable(f"DynamoDB did not answer: {type(error).__name__}") from error
         except TimeoutError:
@@ -137,6 +211,20 @@ class Table:
 def _insertion(table: str, item: Item) -> dict[str, Any]:
     fields = ",".join(f"'{name}':?" for name in item)
     return {"Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}', "Parameters": list(item.values())}
+
+
+def _replacement(table: str, item: Item, unchanged: str) -> dict[str, Any]:
+    changed = {name: value for name, value in item.items() if name != "pk"}
+    sets = " ".join(f'SET "{name}"=?' for name in changed)
+    before = {"N": str(int(item[unchanged]["N"]) - 1)}
+    return {
+        "Statement": f'UPDATE "{table}" {sets} WHERE "pk"=? AND "{unchanged}"=?',
+        "Parameters": [*changed.values(), item["pk"], before],
+    }
+
+
+def _codes(reasons: Sequence[Mapping[str, Any]]) -> list[str | None]:
+    return [None if reason["Code"] == "None" else reason["Code"] for reason in reasons]
 
 
 @lru_cache

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functions.domain.guard.conversion import SLICE, TRIALS, Breaker, Kind, Place, Slice
 from functions.domain.part import part
 from functions.stores.dynamodb import ConditionFailed, Item, Table
+from functions.stores.reads_together import ReadsTogether
 from functions.usecases.guards.countries import SHARDS
 
 _HOUR = 3600
@@ -24,15 +25,15 @@ _UNCHANGED = f"attribute_not_exists(#pk) OR ({_SAME})"
 @part
 class DynamoConversions:
     table: Table
+    reads: ReadsTogether
 
-    async def slices(self, place: Place, now: int) -> Sequence[Slice]:
+    async def known(self, place: Place, now: int) -> tuple[Breaker, Sequence[Slice]]:
         hours = now // _HOUR, now // _HOUR - 1
         keys = {hour: _counted(place, hour) for hour in hours}
-        items = await self.table.get_many([key for each in keys.values() for key in each])
-        return [each for hour in hours for each in _slices(hour, [i for i in items if i["pk"]["S"] in keys[hour]])]
-
-    async def breaker(self, place: Place) -> Breaker:
-        return _breaker(await self.table.get(_pk(place), consistent=False))
+        found = await self.reads.items((_pk(place), *(key for each in keys.values() for key in each)))
+        by_key = {item["pk"]["S"]: item for item in found}
+        slices = [each for hour in hours for each in _slices(hour, [by_key[k] for k in keys[hour] if k in by_key])]
+        return _breaker(by_key.get(_pk(place))), slices
 
     async def change(self, place: Place, before: Breaker, after: Breaker) -> Breaker | None:
         item: Item = {

@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import accumulate
 
 from functions.domain.guard.counting import AnyCap, Counts, MemberCap, Step
 from functions.domain.part import part
-from functions.stores.dynamodb import ConditionFailed, Item, Table
+from functions.stores.dynamodb import ConditionFailed, Item, Table, Update
 from functions.usecases.guard_ports import Tally
 from functions.usecases.ports import Entropy, StoreUnavailable
 
@@ -37,26 +40,48 @@ class DynamoCounters:
     entropy: Entropy
 
     async def count(self, step: Step) -> Tally:
-        write, joins = self._name(), step.joins
-        values: Item = {":one": {"N": "1"}, ":ttl": {"N": str(step.forget_at)}, ":write": write}
-        adds = _listed(step.counters, ":one")
-        if joins is not None:
-            adds += f", #{joins.members} :member"
-            values[":member"] = {"SS": [joins.member]}
-        conditions = [_NAMED]
-        for place, cap in enumerate(step.enforced):
-            conditions.append(_room(cap, place))
-            values |= _room_values(cap, place)
+        write = self._name()
+        update = _update([step], write)
         try:
-            before = await self.table.supersede(
-                step.item,
-                f"ADD {adds} SET #ttl = :ttl, #write = :write",
-                only_if=" AND ".join(conditions),
-                values=values,
-            )
+            before = await self.table.supersede(update.pk, update.change, only_if=update.only_if, values=update.values)
         except ConditionFailed as refusal:
             return _refused(step, refusal.item, write)
         return Tally(_counts(before), counted=True)
+
+    async def count_on_one(self, steps: Sequence[Step]) -> list[Tally] | None:
+        """Steps of one item in one write, as if one came after the other. None where there may not be room for all."""
+        if not _can_have_room(steps):
+            return None
+        write = self._name()
+        update = _update(steps, write)
+        try:
+            before = _counts(
+                await self.table.supersede(update.pk, update.change, only_if=update.only_if, values=update.values)
+            )
+        except ConditionFailed as refusal:
+            if refusal.item is None or refusal.item.get("write") != write:
+                return None
+            before = reduce(lambda counts, step: step.undone(counts), steps, _counts(refusal.item))
+        return [Tally(counts, counted=True) for counts in accumulate(steps[:-1], _done, initial=before)]
+
+    async def count_apart(self, steps: Sequence[Step]) -> list[Tally | None]:
+        """Steps of as many items, in one transaction. None for those that have to be counted by themselves."""
+        found = {item["pk"]["S"]: item for item in await self.table.get_many([step.item for step in steps])}
+        before = {step.item: _counts(found.get(step.item)) for step in steps}
+        going = [step for step in steps if not step.refused_by(before[step.item])]
+        counted = await self._transact(going)
+        return [Tally(before[step.item], counted=True) if step.item in counted else None for step in steps]
+
+    async def _transact(self, steps: Sequence[Step]) -> set[str]:
+        """The items that were written. Where some stand in the way, the others go once more without them."""
+        for _ in range(2):
+            if not steps:
+                break
+            codes = await self.table.transact([_update([step], self._name()) for step in steps])
+            if not any(codes):
+                return {step.item for step in steps}
+            steps = [step for step, code in zip(steps, codes, strict=True) if code is None]
+        return set()
 
     async def take_back(self, step: Step, *, newcomer: bool) -> None:
         if step.at_nought and await self._clear(step):
@@ -116,21 +141,64 @@ def _refused(step: Step, item: Item | None, write: Item) -> Tally:
     return Tally(before, counted=False)
 
 
-def _room(cap: AnyCap, place: int) -> str:
+def _update(steps: Sequence[Step], write: Item) -> Update:
+    """The steps of one item as one change, and a condition that surely leaves room for all of them."""
+    by = Counter(counter for step in steps for counter in step.counters)
+    joined = _joined(steps)
+    adds = [f"#{counter} :by_{counter}" for counter in by] + [f"#{members} :join_{members}" for members in joined]
+    values: Item = {":ttl": {"N": str(steps[0].forget_at)}, ":write": write}
+    values |= {f":by_{counter}": {"N": str(number)} for counter, number in by.items()}
+    values |= {f":join_{members}": {"SS": sorted(of_them)} for members, of_them in joined.items()}
+    conditions = [_NAMED]
+    for place, cap in enumerate(dict.fromkeys(cap for step in steps for cap in step.enforced)):
+        more = len(joined[cap.members]) if isinstance(cap, MemberCap) else by[cap.counter]
+        conditions.append(_room(cap, place, more))
+        values |= _room_values(cap, place, more)
+    return Update(
+        pk=steps[0].item,
+        change=f"ADD {', '.join(adds)} SET #ttl = :ttl, #write = :write",
+        only_if=" AND ".join(dict.fromkeys(conditions)),
+        values=values,
+    )
+
+
+def _joined(steps: Sequence[Step]) -> dict[str, set[str]]:
+    joined: dict[str, set[str]] = {}
+    for cap in (step.joins for step in steps):
+        if cap is not None:
+            joined.setdefault(cap.members, set()).add(cap.member)
+    return joined
+
+
+def _can_have_room(steps: Sequence[Step]) -> bool:
+    """Whether an item with nothing in it would have."""
+    counts = reduce(_done, steps[:-1], Counts())
+    return not any(cap.refuses(counts) for step in steps for cap in step.enforced)
+
+
+def _done(before: Counts, step: Step) -> Counts:
+    return step.done(before)
+
+
+def _room(cap: AnyCap, place: int, more: int) -> str:
+    """For so many at once. Who is known already, and blocks that are good, are looked at for one alone."""
     if isinstance(cap, MemberCap):
         members = f"#{cap.members}"
-        return f"(attribute_not_exists({members}) OR size({members}) < :most{place} OR contains({members}, :who))"
+        known = f" OR contains({members}, :who{place})" if more == 1 else ""
+        return f"(attribute_not_exists({members}) OR size({members}) < :most{place}{known})"
     counter = f"#{cap.counter}"
     room = f"attribute_not_exists({counter}) OR {counter} < :most{place}"
-    if cap.most_if_good is not None:
+    if cap.most_if_good is not None and more == 1:
         room += f" OR ({counter} < :good{place} AND #{cap.converted} >= {counter})"
     return f"({room})"
 
 
-def _room_values(cap: AnyCap, place: int) -> Item:
-    values: Item = {f":most{place}": {"N": str(cap.most)}}
+def _room_values(cap: AnyCap, place: int, more: int) -> Item:
+    values: Item = {f":most{place}": {"N": str(cap.most + 1 - more)}}
+    if more > 1:
+        return values
     if isinstance(cap, MemberCap):
-        return values | {":who": {"S": cap.member}}
+        return values | {f":who{place}": {"S": cap.member}}
     if cap.most_if_good is not None:
         values[f":good{place}"] = {"N": str(cap.most_if_good)}
     return values

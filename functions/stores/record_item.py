@@ -8,6 +8,8 @@ from functions.domain.verification import Record, Sent, Verification
 from functions.stores.dynamodb import Item
 
 _VOUCHED, _OTHERS = "!", " "
+_OPTIONAL = ("last_mac", "last_request", "binding", "metadata")
+_NULL: Item = {"NULL": True}
 
 
 def record_pk(key: str) -> str:
@@ -50,6 +52,11 @@ def to_item(record: Record, *, write: str) -> Item:
     return item
 
 
+def with_nothing_left(item: Item) -> Item:
+    """The item with a NULL for each attribute that it could have: written over another, nothing of that one is left."""
+    return {**dict.fromkeys(_OPTIONAL, _NULL), **item}
+
+
 def from_item(item: Item) -> Record:
     return Record(
         key=item["pk"]["S"].removeprefix("v#"),
@@ -81,7 +88,7 @@ def _to_verification(item: Item) -> Verification:
         last_mac=_text(item.get("last_mac")),
         last_request=_text(item.get("last_request")),
         delivery=_to_delivery(item["delivery"]["M"]),
-        metadata=tuple(sorted((name, value["S"]) for name, value in item.get("metadata", {"M": {}})["M"].items())),
+        metadata=tuple(sorted((name, value["S"]) for name, value in item.get("metadata", {}).get("M", {}).items())),
     )
 
 
@@ -135,4 +142,4 @@ def _int(value: dict[str, str]) -> int:
 
 
 def _text(value: dict[str, str] | None) -> str | None:
-    return None if value is None else value["S"]
+    return None if value is None else value.get("S")

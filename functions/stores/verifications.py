@@ -44,13 +44,17 @@ class DynamoVerificationStore:
         return None if item is None else from_item(item)
 
     async def put(self, record: Record, *, now: int) -> Record | None:
-        if record.rev == 1:
-            return await self.put_new(self.as_item(record), now=now)
-        return await self._put(self.as_item(record), _UNCHANGED, {":previous": {"N": str(record.rev - 1)}})
+        return await self.put_item(self.as_item(record), rev=record.rev, now=now)
 
     def as_item(self, record: Record) -> Item:
         """The record as one write of it: the same item again is the same write."""
         return to_item(record, write=self.entropy(_WRITE_NAME_BYTES).hex())
+
+    async def put_item(self, item: Item, *, rev: int, now: int) -> Record | None:
+        """As `put`, of the item that the record of this `rev` was made into."""
+        if rev == 1:
+            return await self.put_new(item, now=now)
+        return await self._put(item, _UNCHANGED, {":previous": {"N": str(rev - 1)}})
 
     async def put_new(self, item: Item, *, now: int) -> Record | None:
         return await self._put(item, _UNUSED, {":now": {"N": str(now)}})

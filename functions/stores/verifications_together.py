@@ -1,46 +1,35 @@
-"""The same store for many at once: new records that are put in the same moment travel in one call.
+"""The same store for many at once: records that are put in the same moment travel in one call.
 
 Most numbers of a batch have no record yet, and 25 inserts in one call take a tenth of the CPU of 25 puts, here and at
-DynamoDB's end, for the same write units. A number that has a record, and whatever else is not simply written, is put by
-itself as ever; so the results are those of the store underneath.
+DynamoDB's end, for the same write units. Those that have one are read together, and their next steps written together.
+Whatever is not simply written is put by itself as ever; so the results are those of the store underneath.
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 from functions.domain.checking import Guess
 from functions.domain.verification import Record
-from functions.stores.dynamodb import Item
+from functions.stores.dynamodb import DUPLICATE, Item
+from functions.stores.record_item import from_item, with_nothing_left
 from functions.stores.verifications import DynamoVerificationStore
-from functions.usecases.ports import Counted, StoreUnavailable
+from functions.together import Together
+from functions.usecases.ports import Counted
 
-MOST_TOGETHER = 25
-"""DynamoDB's limit for the statements of a call."""
+MOST_STATEMENTS = 25
+MOST_READS = 100
+"""DynamoDB's limits for a call."""
 
-
-@dataclass(slots=True)
-class _Load:
-    """Items that travel together, by key: DynamoDB refuses a whole call in which a key comes twice."""
-
-    items: dict[str, Item] = field(default_factory=dict)
-    written: asyncio.Future[list[bool] | StoreUnavailable] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def told(self, place: int) -> bool:
-        """Whether the item at this place was written. Raises StoreUnavailable where the call came to nothing."""
-        written = self.written.result()
-        if isinstance(written, StoreUnavailable):
-            raise written
-        return written[place]
+_ALONE = "alone"
 
 
-@dataclass(slots=True)
 class VerificationsTogether:
-    store: DynamoVerificationStore
-    _open: _Load | None = None
+    def __init__(self, store: DynamoVerificationStore) -> None:
+        self.store = store
+        self._inserts: Together[str, Item, str | None] = Together(self._insert_all, MOST_STATEMENTS)
+        self._steps: Together[str, Item, bool] = Together(self._replace_all, MOST_STATEMENTS)
+        self._reads: Together[str, None, Item | None] = Together(self._read_all, MOST_READS)
 
     async def get(self, key: str) -> Record | None:
         return await self.store.get(key)
@@ -49,47 +38,37 @@ class VerificationsTogether:
         return await self.store.count_guess(guess)
 
     async def put(self, record: Record, *, now: int) -> Record | None:
-        if record.rev != 1:
-            return await self.store.put(record, now=now)
         item = self.store.as_item(record)
-        if await self._insert(record.key, item):
+        return await (self._put_new(item, now) if record.rev == 1 else self._put_next(item, record, now))
+
+    async def _put_new(self, item: Item, now: int) -> Record | None:
+        pk = item["pk"]["S"]
+        # DynamoDB refuses a whole call in which a key comes twice.
+        refused = _ALONE if self._inserts.has(pk) else await self._inserts.ask(pk, item)
+        if refused is None:
             return None
-        return await self.store.put_new(item, now=now)
+        found = await self._reads.ask(pk, None) if refused == DUPLICATE else None
+        if found is None or int(found["ttl"]["N"]) <= now:
+            return await self.store.put_new(item, now=now)
+        return None if found["write"] == item["write"] else from_item(found)
 
-    async def _insert(self, key: str, item: Item) -> bool:
-        """Whether the item was written with others."""
-        load = self._open
-        if load is None:
-            return await self._lead(key, item)
-        if key in load.items:
-            return False
-        return await self._ride_along(load, key, item)
+    async def _put_next(self, item: Item, record: Record, now: int) -> Record | None:
+        pk = item["pk"]["S"]
+        if not self._steps.has(pk) and await self._steps.ask(pk, with_nothing_left(item)):
+            return None
+        return await self.store.put_item(item, rev=record.rev, now=now)
 
-    async def _lead(self, key: str, item: Item) -> bool:
-        """Opens a load, lets others join in this turn of the loop, and takes it away for all."""
-        self._open = load = _Load({key: item})
-        try:
-            await asyncio.sleep(0)
-            self._close(load)
-            if len(load.items) > 1:
-                load.written.set_result(await self.store.table.insert(list(load.items.values())))
-        except StoreUnavailable as error:
-            # For all of them: a store that does not answer is not asked again by each.
-            load.written.set_result(error)
-        finally:
-            self._close(load)
-            if not load.written.done():  # broken off, or alone
-                load.written.set_result([False] * len(load.items))
-        return load.told(0)
+    async def _insert_all(self, items: Mapping[str, Item]) -> Mapping[str, str | None]:
+        if len(items) == 1:
+            return dict.fromkeys(items, _ALONE)
+        return dict(zip(items, await self.store.table.insert(list(items.values())), strict=True))
 
-    async def _ride_along(self, load: _Load, key: str, item: Item) -> bool:
-        place = len(load.items)
-        load.items[key] = item
-        if len(load.items) == MOST_TOGETHER:
-            self._close(load)
-        await asyncio.shield(load.written)
-        return load.told(place)
+    async def _replace_all(self, items: Mapping[str, Item]) -> Mapping[str, bool]:
+        if len(items) == 1:
+            return dict.fromkeys(items, False)
+        written = await self.store.table.replace(list(items.values()), unchanged="rev")
+        return dict(zip(items, written, strict=True))
 
-    def _close(self, load: _Load) -> None:
-        if self._open is load:
-            self._open = None
+    async def _read_all(self, pks: Mapping[str, None]) -> Mapping[str, Item | None]:
+        found = await self.store.table.get_many(list(pks), consistent=True)
+        return dict.fromkeys(pks) | {item["pk"]["S"]: item for item in found}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from functions.domain.errors import (
@@ -92,10 +92,11 @@ class Guard:
 
     async def _ask(self, attempt: Attempt) -> tuple[Decision, list[Check]]:
         decision, counted = Decision(), list[Check]()
-        for check in self.checks:
+        for check in () if attempt.policy.asks_nothing else self.checks:
             try:
-                decision = decision.and_then(await _look(check, attempt, decision.lifted))
-                decision = await self._answered(decision, attempt)
+                found = await _look(check, attempt, decision.lifted)
+                if found:
+                    decision = await self._answered(decision.and_then(found), attempt)
             except BaseException:
                 await self._give_back(counted, attempt)
                 raise
@@ -119,6 +120,8 @@ class Guard:
         await asyncio.gather(*(check.give_back(attempt) for check in counted))
 
     async def _tell(self, decision: Decision, attempt: Attempt) -> None:
+        if not decision.findings:
+            return  # every rule is off
         decisive = decision.decided_by
         self.journal(
             "decision",
@@ -157,7 +160,7 @@ def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
         policy=wish.service.guard,
         request=wish.request,
         at=at,
-        pseudonym=partial(pseudonym, keys),
+        pseudonym=cache(partial(pseudonym, keys)),  # several rules ask for the same ones, and each takes a MAC
         ip=wish.ip,
         trusted=wish.trusted,
         challenge=wish.challenge,

@@ -113,11 +113,8 @@ class CodesToNumbers(Protocol):
 class Conversions(Protocol):
     """What is counted of blocks and countries, and their breakers. Every method raises StoreUnavailable."""
 
-    async def slices(self, place: Place, now: int) -> Sequence[Slice]:
-        """Of this hour and the one before, the newest first. May be a second old."""
-
-    async def breaker(self, place: Place) -> Breaker:
-        """May be a second old."""
+    async def known(self, place: Place, now: int) -> tuple[Breaker, Sequence[Slice]]:
+        """Its breaker, and the slices of this hour and the one before, the newest first. May be a second old."""
 
     async def change(self, place: Place, before: Breaker, after: Breaker) -> Breaker | None:
         """None when it is written; else what somebody else made of it meanwhile."""

@@ -14,7 +14,8 @@ from functions.domain.guard.counting import AnyCap, Cap, Counts, MemberCap, Step
 from functions.domain.guard.decision import Mode, Rule
 from functions.stores.dynamodb import Table
 from functions.stores.guard_counters import DynamoCounters
-from functions.usecases.guard_ports import Tally
+from functions.stores.guard_counters_together import CountersTogether
+from functions.usecases.guard_ports import Counters, Tally
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client
 from tests.dropping_proxy import DroppingProxy
 from tests.harness import MORNING
@@ -25,11 +26,14 @@ class Book:
     """Counters, and an item of them that nobody else in this run uses."""
 
     table: Table
+    together: bool = False
+    """As in the functions, where what is counted at the same time travels in one call."""
     item: str = field(default_factory=lambda: f"b#{secrets.token_hex(12)}#1")
+    counters: Counters = field(init=False)
 
-    @property
-    def counters(self) -> DynamoCounters:
-        return DynamoCounters(self.table, secrets.token_bytes)
+    def __post_init__(self) -> None:
+        alone = DynamoCounters(self.table, secrets.token_bytes)
+        self.counters = CountersTogether(alone) if self.together else alone
 
     def step(self, *caps: AnyCap, **more: Any) -> Step:
         return Step(item=self.item, counters=("u", "s3"), caps=caps, forget_at=MORNING + 60, **more)
@@ -43,14 +47,19 @@ class Book:
         return {name: next(iter(value.values())) for name, value in item.items() if name not in {"pk", "ttl", "write"}}
 
 
-@pytest.fixture
-def book(table: Table) -> Book:
-    return Book(table)
+@pytest.fixture(params=[False, True], ids=["alone", "together"])
+def together(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @pytest.fixture
-def exact_book(dynamodb: Any, resources: Resources) -> Book:
-    return Book(Table(dynamodb, resources.table))
+def book(table: Table, *, together: bool) -> Book:
+    return Book(table, together=together)
+
+
+@pytest.fixture
+def exact_book(dynamodb: Any, resources: Resources, *, together: bool) -> Book:
+    return Book(Table(dynamodb, resources.table), together=together)
 
 
 def at_most(most: int, *, mode: Mode = Mode.ENFORCE, counter: str = "u", **more: Any) -> Cap:
@@ -172,12 +181,88 @@ async def test_of_three_hundred_numbers_at_once_as_many_get_in_as_the_set_holds(
     assert sum(tally.counted for tally in tallies) == 20
 
 
-async def test_an_answer_that_gets_lost_counts_once(aws: EmbeddedAws, resources: Resources) -> None:
+class TestManyItemsAtOnce:
+    """A batch's blocks: each has an item of its own, and one step."""
+
+    @pytest.fixture
+    def counters(self, dynamodb: Any, resources: Resources) -> CountersTogether:
+        return CountersTogether(DynamoCounters(Table(dynamodb, resources.table), secrets.token_bytes))
+
+    @staticmethod
+    def steps(number: int, *caps: AnyCap) -> list[Step]:
+        name = secrets.token_hex(8)
+        return [
+            Step(item=f"b#{name}-{n}#1", counters=("u", "s3"), caps=caps, forget_at=MORNING + 60) for n in range(number)
+        ]
+
+    @staticmethod
+    async def count_all(counters: Counters, steps: list[Step]) -> list[Tally]:
+        return await asyncio.gather(*map(counters.count, steps))
+
+    async def test_are_counted_and_told_of_as_one_by_one(self, counters: CountersTogether) -> None:
+        steps = self.steps(230, at_most(2))
+
+        rounds = [await self.count_all(counters, steps) for _ in range(3)]
+
+        assert [{(tally.before.number("u"), tally.counted) for tally in tallies} for tallies in rounds] == [
+            {(0, True)},
+            {(1, True)},
+            {(2, False)},
+        ]
+
+    async def test_one_that_is_full_stops_no_other(self, counters: CountersTogether) -> None:
+        steps = self.steps(60, at_most(1))
+        await counters.count(steps[7])
+
+        tallies = await self.count_all(counters, steps)
+
+        assert [place for place, tally in enumerate(tallies) if not tally.counted] == [7]
+
+    async def test_what_comes_twice_counts_twice(self, counters: CountersTogether) -> None:
+        steps = self.steps(40, at_most(3))
+
+        tallies = await self.count_all(counters, steps + steps[:5])
+
+        assert all(tally.counted for tally in tallies)
+        assert [tally.before.number("u") for tally in tallies[40:]] == [1] * 5
+
+    async def test_however_many_sandboxes_count_them_no_cap_is_beaten(
+        self, dynamodb: Any, resources: Resources
+    ) -> None:
+        table = Table(dynamodb, resources.table)
+        sandboxes = [CountersTogether(DynamoCounters(table, secrets.token_bytes)) for _ in range(10)]
+        steps = self.steps(50, at_most(4))
+
+        tallies = await asyncio.gather(*(self.count_all(sandbox, steps) for sandbox in sandboxes))
+
+        counted = [sum(of_one[place].counted for of_one in tallies) for place in range(50)]
+        assert counted == [4] * 50
+        assert {(await table.get(step.item) or {})["u"]["N"] for step in steps} == {"4"}
+
+
+async def test_a_transaction_whose_answer_gets_lost_counts_once(aws: EmbeddedAws, resources: Resources) -> None:
+    async with (
+        DroppingProxy.start(aws.endpoint, lose={"TransactWriteItems"}) as proxy,
+        aws_client("dynamodb", proxy.url, config=CONFIG) as client,
+    ):
+        table = Table(client, resources.table)
+        steps = TestManyItemsAtOnce.steps(30, at_most(3))
+
+        tallies = await TestManyItemsAtOnce.count_all(
+            CountersTogether(DynamoCounters(table, secrets.token_bytes)), steps
+        )
+
+        assert proxy.lost
+        assert all(tally.counted for tally in tallies)
+        assert {(await table.get(step.item) or {})["u"]["N"] for step in steps} == {"1"}
+
+
+async def test_an_answer_that_gets_lost_counts_once(aws: EmbeddedAws, resources: Resources, *, together: bool) -> None:
     async with (
         DroppingProxy.start(aws.endpoint) as proxy,
         aws_client("dynamodb", proxy.url, config=CONFIG) as client,
     ):
-        book = Book(Table(client, resources.table))
+        book = Book(Table(client, resources.table), together=together)
         step = book.step(at_most(3), among(3, "aa"))
 
         tally = await book.counters.count(step)

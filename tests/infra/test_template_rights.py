@@ -25,12 +25,16 @@ ADDRESSES, SOLUTIONS = "i#*", "h#*"
 BLOCKS, COUNTRIES, CLOSED, GUESSES, LISTS = "b#*", "n#*", "k#*", "g#*", "l#*"
 NUMBERS, MONEY, DECISIONS = "e#*", "m#*", "d#*"
 GUARD = {
-    *(Right("dynamodb:GetItem", TABLE, kind) for kind in (CLOSED, GUESSES, LISTS)),
-    *(Right("dynamodb:BatchGetItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES)),
+    *(Right("dynamodb:GetItem", TABLE, kind) for kind in (GUESSES, LISTS)),
+    *(Right("dynamodb:BatchGetItem", TABLE, kind) for kind in (ADDRESSES, BLOCKS, COUNTRIES, CLOSED)),
     *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (BLOCKS, COUNTRIES, CLOSED, GUESSES)),
     *(Right("dynamodb:UpdateItem", TABLE, kind) for kind in (NUMBERS, MONEY, DECISIONS)),
     Right("dynamodb:UpdateItem", TABLE, ADDRESSES),
     *(Right("dynamodb:PutItem", TABLE, kind) for kind in (CLOSED, SOLUTIONS)),
+}
+
+MANY_VERIFICATIONS = {
+    Right(f"dynamodb:{action}", TABLE, VERIFICATIONS) for action in ("BatchGetItem", "PartiQLInsert", "PartiQLUpdate")
 }
 
 
@@ -39,7 +43,7 @@ def sender_rights(queue: str, logs: str) -> set[Right]:
     return {
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
-        Right("dynamodb:PartiQLInsert", TABLE, VERIFICATIONS),
+        *MANY_VERIFICATIONS,
         Right("dynamodb:UpdateItem", TABLE, BATCHES),
         Right("dynamodb:GetItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
@@ -64,11 +68,13 @@ RIGHTS = {
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
         Right("dynamodb:UpdateItem", TABLE, VERIFICATIONS),
+        *MANY_VERIFICATIONS,
         Right("dynamodb:PutItem", TABLE, ANSWERS),
         Right("dynamodb:UpdateItem", TABLE, ANSWERS),
         Right("dynamodb:DeleteItem", TABLE, ANSWERS),
         Right("dynamodb:GetItem", TABLE, BATCHES),
         Right("dynamodb:PutItem", TABLE, BATCHES),
+        Right("dynamodb:UpdateItem", TABLE, BATCHES),
         Right("dynamodb:GetItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, RATES),

@@ -18,6 +18,7 @@ from functions.stores.dynamodb import Table
 from functions.stores.guard_conversion import DynamoConversions
 from functions.stores.guard_counters import DynamoCounters
 from functions.stores.guard_spraying import ONE_IN, DynamoGuesses
+from functions.stores.reads_together import ReadsTogether
 from functions.usecases.check import CheckCommand
 from functions.usecases.guard_ports import Check
 from functions.usecases.guards.blocks import Blocks
@@ -56,7 +57,7 @@ def pumped_checks(harness: Harness) -> list[Check]:
         Destination(),
         Blocks(Counting(counters)),
         Countries(Counting(counters)),
-        Conversion(DynamoConversions(harness.table), harness.journal),
+        Conversion(DynamoConversions(harness.table, ReadsTogether(harness.table)), harness.journal),
     ]
 
 

@@ -109,8 +109,11 @@ class Deployment:
         for body in bodies:
             text = body if isinstance(body, str) else json.dumps(body)
             await self.sqs.send_message(QueueUrl=self.resources.queue_url, MessageBody=text)
+        return await self.waiting(self.resources.queue_url)
+
+    async def waiting(self, queue_url: str) -> dict[str, Any]:
         answer = await self.sqs.receive_message(
-            QueueUrl=self.resources.queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+            QueueUrl=queue_url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
         )
         return {"Records": [as_record(message, "arn:aws:sqs:eu-central-1:0:queue") for message in answer["Messages"]]}
 
@@ -201,14 +204,34 @@ async def _repeat_with_idempotency_keys(deployment: Deployment) -> None:
 
 async def _send_what_is_queued(deployment: Deployment) -> None:
     """New numbers together, one alone, one that is known, one that the API left to the sender, copies, poison."""
-    sender, known = deployment.started[SENDER], fresh_number().e164
+    sender, known, others = deployment.started[SENDER], fresh_number().e164, [fresh_number().e164 for _ in range(2)]
     await deployment.ask("POST", PATH, {"to": fresh_number().e164}, status=202, prefer="respond-async")
     assert await sender.invoke(await deployment.queue({"to": known, "service": "eager"})) == ALL_DONE
     again = {"to": known, "service": "eager"}
     batch = await deployment.queue(*({"to": fresh_number().e164} for _ in range(4)), again, "poison", {"to": "+49"})
     for _ in range(2):
         assert await sender.invoke(batch) == ALL_DONE
+    for _ in range(2):
+        returning = await deployment.queue(*({"to": number, "service": "eager"} for number in others))
+        assert await sender.invoke(returning) == ALL_DONE
     await sender.invoke(await deployment.queue({"to": fresh_number().e164, "send_by": 1}))
+    await _send_many(deployment)
+
+
+async def _send_many(deployment: Deployment) -> None:
+    """So many that their blocks and addresses are counted in transactions; and numbers that are known, over HTTP."""
+    wishes = [{"to": f"+49151{n:02d}2345678"[:14], "ip": f"9.{n}.9.9"} for n in range(10, 40)]
+    events = [await deployment.queue(*wishes[start : start + 10]) for start in (0, 10, 20)]
+    records = [record for event in events for record in event["Records"]]
+    assert await deployment.started[SENDER].invoke({"Records": records}) == ALL_DONE
+    for _ in range(2):
+        items = [{"to": f"+49152{n:02d}2345678"[:14], "ip": f"8.{n}.8.8"} for n in range(10, 40)]
+        await deployment.ask("POST", f"{PATH}/batch", {"service": "eager", "items": items}, status=200)
+    items = [{"to": fresh_number().e164} for _ in range(2)]
+    batch = await deployment.ask("POST", f"{PATH}/batch", {"items": items}, status=202, prefer="respond-async")
+    queued = await deployment.waiting(deployment.resources.bulk_queue_url)
+    assert await deployment.started[SENDER].invoke(queued) == ALL_DONE
+    assert (await deployment.ask("GET", f"/v1/batches/{batch['batch']}", status=200))["sent"] == 2
 
 
 async def _fail_to_send(deployment: Deployment) -> None:
@@ -321,7 +344,10 @@ def _items(operation: str, body: Mapping[str, Any], resources: Resources) -> Ite
     match operation:
         case "BatchExecuteStatement":
             for statement in body["Statements"]:
-                yield _insertion(statement, resources)
+                yield _statement(statement, resources)
+        case "TransactWriteItems":
+            for part in body["TransactItems"]:
+                yield from _items("UpdateItem", part["Update"], resources)
         case "BatchGetItem":
             for key in body["RequestItems"][resources.table]["Keys"]:
                 yield Call("dynamodb:BatchGetItem", "Storage.Outputs.TableArn", key["pk"]["S"])
@@ -331,16 +357,21 @@ def _items(operation: str, body: Mapping[str, Any], resources: Resources) -> Ite
             yield Call(f"dynamodb:{operation}", "Storage.Outputs.TableArn", item["pk"]["S"])
 
 
-def _insertion(statement: Mapping[str, Any], resources: Resources) -> Call:
-    into = re.match(r'INSERT INTO "(.+?)" VALUE', statement["Statement"])
-    assert into is not None
-    assert into.group(1) == resources.table
-    place = re.findall(r"'(\w+)':\?", statement["Statement"]).index("pk")
-    return Call("dynamodb:PartiQLInsert", "Storage.Outputs.TableArn", statement["Parameters"][place]["S"])
+def _statement(statement: Mapping[str, Any], resources: Resources) -> Call:
+    found = re.match(r'(INSERT|UPDATE) (?:INTO )?"(.+?)" ', statement["Statement"])
+    assert found is not None
+    assert found.group(2) == resources.table
+    place = re.findall(r"""['"](\w+)['"](?::|=)\?""", statement["Statement"]).index("pk")
+    action = f"dynamodb:PartiQL{found.group(1).capitalize()}"
+    return Call(action, "Storage.Outputs.TableArn", statement["Parameters"][place]["S"])
 
 
 def _queue(url: str, resources: Resources) -> str:
-    queues = {resources.queue_url: "QueueArn", resources.dead_letter_queue_url: "DeadLetterQueueArn"}
+    queues = {
+        resources.queue_url: "QueueArn",
+        resources.bulk_queue_url: "BulkQueueArn",
+        resources.dead_letter_queue_url: "DeadLetterQueueArn",
+    }
     return f"Messaging.Outputs.{queues[url]}"
 
 

@@ -28,6 +28,7 @@ from functions.stores.guard_counters import DynamoCounters
 from functions.stores.guard_decisions import DynamoDecisions
 from functions.stores.guard_lists import DynamoLists
 from functions.stores.guard_spraying import DynamoGuesses
+from functions.stores.reads_together import ReadsTogether
 from functions.usecases.guard_ports import Check
 from functions.usecases.guards.addresses import Addresses
 from functions.usecases.guards.blocks import Blocks
@@ -59,7 +60,7 @@ def all_checks(table: Table, journal: Journal) -> list[Check]:
         Addresses(counting),
         Blocks(counting),
         Countries(counting),
-        Conversion(DynamoConversions(table), journal),
+        Conversion(DynamoConversions(table, ReadsTogether(table)), journal),
         AlwaysChallenge(),
         Spending(DynamoAccounts(table), lambda _: PRICE, 100 * PRICE, journal),
     ]

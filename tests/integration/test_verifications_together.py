@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from functions.aws import CONFIG
+from functions.domain.checking import Guess
 from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from
 from functions.domain.sending import Code, Start, first
 from functions.domain.service import Service
@@ -43,15 +44,12 @@ class Watched:
     calls: list[str] = field(default_factory=list)
     error: Exception | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-    silent: bool = False
 
     def __getattr__(self, operation: str) -> Any:
         async def call(**request: Any) -> Any:
             self.calls.append(operation)
             if operation == "batch_execute_statement":
                 self.reached.set()
-                if self.silent:
-                    await asyncio.get_running_loop().create_future()
                 if self.error is not None:
                     raise self.error
             return await getattr(self.client, operation)(**request)
@@ -120,14 +118,71 @@ async def test_of_several_records_of_a_number_at_once_one_is_written(together: V
     assert answers[60:] == [None] * 60
 
 
-async def test_a_later_step_does_not_travel_with_others(together: VerificationsTogether, watched: Watched) -> None:
-    records = [new_record() for _ in range(2)]
+async def test_next_steps_travel_together_too(together: VerificationsTogether, watched: Watched) -> None:
+    records = [new_record() for _ in range(50)]
     await put_all(together, *records)
     watched.calls.clear()
+    following = [replace(record, rev=2, failures=3) for record in records]
 
-    assert await put_all(together, *(replace(record, rev=2) for record in records)) == [None, None]
+    assert await put_all(together, *following) == [None] * 50
 
-    assert watched.calls == ["put_item", "put_item"]
+    assert Counter(watched.calls) == {"batch_execute_statement": 2}
+    assert [await together.get(record.key) for record in records] == following
+
+
+async def test_a_step_leaves_nothing_of_the_one_before(together: VerificationsTogether) -> None:
+    records = [new_record() for _ in range(2)]
+    answered = [
+        replace(
+            record,
+            rev=2,
+            verification=replace(
+                record.verification, last_mac="m" * 32, last_request="r", binding="b", metadata=(("a", "b"),)
+            ),
+        )
+        for record in records
+    ]
+    renewed = [replace(record, rev=3) for record in records]
+
+    for step in (records, answered, renewed):
+        assert await put_all(together, *step) == [None, None]
+        assert [await together.get(record.key) for record in step] == step
+
+
+async def test_a_guess_counts_after_steps_that_travelled_together(together: VerificationsTogether) -> None:
+    records = [new_record() for _ in range(2)]
+    await put_all(together, *records)
+    await put_all(together, *(replace(record, rev=2) for record in records))
+    live = records[0].verification
+
+    counted = await together.count_guess(Guess(id=live.id, mac="m" * 32, request="r", at=MORNING, services=None))
+
+    assert counted.counted
+    assert counted.record is not None
+    assert counted.record.verification.attempts == 1
+
+
+async def test_a_step_that_came_too_late_gets_what_stands_in_the_way(together: VerificationsTogether) -> None:
+    records = [new_record() for _ in range(10)]
+    await put_all(together, *records)
+    winners = [replace(record, rev=2, failures=1) for record in records[:5]]
+    await put_all(together, *winners)
+
+    answers = await put_all(together, *(replace(record, rev=2, failures=2) for record in records))
+
+    assert answers == [*winners, *[None] * 5]
+
+
+async def test_what_stands_in_the_way_of_many_is_read_together(
+    together: VerificationsTogether, watched: Watched
+) -> None:
+    there = [new_record() for _ in range(50)]
+    await put_all(together, *there)
+    watched.calls.clear()
+
+    assert await put_all(together, *(new_record(record.key) for record in there)) == there
+
+    assert Counter(watched.calls) == {"batch_execute_statement": 2, "batch_get_item": 2}
 
 
 async def test_where_the_store_does_not_answer_nobody_asks_it_again(
@@ -142,27 +197,17 @@ async def test_where_the_store_does_not_answer_nobody_asks_it_again(
     assert Counter(watched.calls) == {"batch_execute_statement": 2}
 
 
-async def test_where_the_first_is_broken_off_the_others_are_written(
-    together: VerificationsTogether, watched: Watched
+@pytest.mark.parametrize("place", [0, 3])
+async def test_where_one_is_broken_off_nobody_else_is(
+    together: VerificationsTogether, watched: Watched, place: int
 ) -> None:
-    watched.silent = True
-    leader = asyncio.create_task(together.put(new_record(), now=MORNING))
-    others = [asyncio.create_task(together.put(new_record(), now=MORNING)) for _ in range(5)]
-    await watched.reached.wait()
-
-    leader.cancel()
-
-    assert await asyncio.gather(*others) == [None] * 5
-
-
-async def test_where_another_is_broken_off_nobody_else_is(together: VerificationsTogether, watched: Watched) -> None:
     puts = [asyncio.create_task(together.put(new_record(), now=MORNING)) for _ in range(5)]
     await watched.reached.wait()
 
-    puts[3].cancel()
+    puts[place].cancel()
 
     await asyncio.wait(puts)
-    assert [put.cancelled() for put in puts] == [False, False, False, True, False]
+    assert [put.cancelled() for put in puts] == [n == place for n in range(5)]
     assert [put.result() for put in puts if not put.cancelled()] == [None] * 4
 
 
@@ -185,6 +230,19 @@ async def test_records_whose_answer_got_lost_are_recognised_as_written(
 
     assert len(proxy.lost) == 1
     assert await together.get(records[7].key) == records[7]
+
+
+async def test_steps_whose_answer_got_lost_are_recognised_as_written(
+    lossy: tuple[VerificationsTogether, DroppingProxy],
+) -> None:
+    together, proxy = lossy
+    records = [new_record() for _ in range(20)]
+    await asyncio.gather(*(together.store.put(record, now=MORNING) for record in records))
+
+    assert await put_all(together, *(replace(record, rev=2) for record in records)) == [None] * 20
+
+    assert len(proxy.lost) == 1
+    assert await together.get(records[7].key) == replace(records[7], rev=2)
 
 
 async def test_a_thousand_messages_for_a_number_at_once_send_one_sms(harness: Harness) -> None:

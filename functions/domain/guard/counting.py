@@ -112,6 +112,15 @@ class Step:
     def refused_by(self, before: Counts) -> bool:
         return any(cap.refuses(before) for cap in self.enforced)
 
+    def done(self, before: Counts) -> Counts:
+        """The counts after this step."""
+        numbers, members = dict(before.numbers), dict(before.members)
+        for counter in self.counters:
+            numbers[counter] = numbers.get(counter, 0) + 1
+        if self.joins is not None:
+            members[self.joins.members] = members.get(self.joins.members, frozenset()) | {self.joins.member}
+        return Counts(numbers, members)
+
     def undone(self, after: Counts) -> Counts:
         """The counts before this step, from those after it: as if its member had been none."""
         numbers = {name: number - (name in self.counters) for name, number in after.numbers.items()}

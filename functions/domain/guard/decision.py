@@ -105,7 +105,7 @@ class Decision:
 
     @property
     def lifted(self) -> frozenset[Rule]:
-        return frozenset().union(*(finding.lifts for finding in self.findings))
+        return frozenset().union(*(finding.lifts for finding in self.findings if finding.lifts))
 
     def solved(self) -> Decision:
         """The same for a caller who solved a challenge: whatever asked for one has it."""

@@ -70,6 +70,11 @@ class Policy:
     sampled: float = 0.01
     """Share of the allowed decisions that are kept, beside all that are not."""
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Every rule is off."""
+        return len(self.modes) == len(Rule) and all(mode is Mode.OFF for mode in self.modes.values())
+
     def mode(self, rule: Rule) -> Mode:
         return self.modes.get(rule, Mode.ENFORCE)
 

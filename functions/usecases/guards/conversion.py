@@ -79,13 +79,13 @@ class Conversion:
     async def _learn(self, rule: Rule, place: Place, attempt: Attempt) -> _Known:
         """Reads what is not fresh, and makes the step that is due."""
         known, now = self._of(place, attempt.at), attempt.at
+        if known.is_fresh(now) and _due(known, attempt) is None:
+            return known
         async with known.lock:
             if not known.is_fresh(now):
-                known.breaker, known.slices = await asyncio.gather(
-                    self.conversions.breaker(place), self.conversions.slices(place, now)
-                )
+                known.breaker, known.slices = await self.conversions.known(place, now)
                 known.read_at, known.full_until = now, 0
-            following = judged(known.breaker, known.slices, attempt.policy.conversion_floor, now)
+            following = _due(known, attempt)
             if following is not None:
                 await self._change(known, following, rule, place, attempt)
         return known
@@ -143,6 +143,10 @@ class Conversion:
         if place not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known = {each: known for each, known in self._known.items() if known.is_fresh(now)}
         return self._known.setdefault(place, _Known())
+
+
+def _due(known: _Known, attempt: Attempt) -> Breaker | None:
+    return judged(known.breaker, known.slices, attempt.policy.conversion_floor, attempt.at)
 
 
 def _mode(rule: Rule, attempt: Attempt) -> Mode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from functions.domain.guard.attempt import Attempt
@@ -31,6 +32,11 @@ class Counting:
         at, counts = self._refused.get(step.item, (0, Counts()))
         stands = abs(attempt.at - at) < REFUSED_FOR and step.refused_by(counts)
         return step.findings(counts, attempt.at) if stands else []
+
+    def recall_any(self, attempt: Attempt, step_of: Callable[[Attempt], Step | None]) -> list[Finding]:
+        """The same, and where nothing at all was refused lately, no step is even made."""
+        step = step_of(attempt) if self._refused else None
+        return [] if step is None else self.recall(attempt, step)
 
     async def give_back(self, attempt: Attempt, step: Step) -> None:
         newcomer = attempt.request in self._newcomers

@@ -35,8 +35,7 @@ class Countries:
         return [] if step is None else await self.counting.look(attempt, step)
 
     def recall(self, attempt: Attempt) -> Sequence[Finding]:
-        step = _step(attempt)
-        return [] if step is None else self.counting.recall(attempt, step)
+        return self.counting.recall_any(attempt, _step)
 
     async def give_back(self, attempt: Attempt) -> None:
         step = _step(attempt)

@@ -75,6 +75,8 @@ class Spraying:
 
     async def _learn(self, scope: str, now: int) -> _Known:
         known = self._known.setdefault(scope, _Known())
+        if now - known.read_at < FRESH_FOR:
+            return known
         async with known.lock:
             if now - known.read_at >= FRESH_FOR:
                 known.recent, known.usual = await self.counts.read(scope, now)

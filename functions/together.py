@@ -1,0 +1,72 @@
+"""What several ask for at the same time travels in one call.
+
+The messages of a batch are carried out side by side and in step, so those that need the same thing need it in the same
+turn of the event loop, or one after the other in turns that follow. A load leaves as soon as a turn goes by in which
+nobody came aboard: whoever is alone waits for two turns, some microseconds, and is asked for alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+@dataclass(slots=True, eq=False)
+class _Load(Generic[K, V, R]):
+    asked: dict[K, V] = field(default_factory=dict)
+    waiting: int = 0
+    carried: asyncio.Task[Mapping[K, R]] = field(init=False)
+
+    async def leave(self) -> None:
+        """Whoever goes last, broken off or not, leaves no task behind."""
+        self.waiting -= 1
+        if not self.waiting and not self.carried.done():
+            self.carried.cancel()
+            await asyncio.wait({self.carried})
+
+
+@dataclass(slots=True, eq=False)
+class Together(Generic[K, V, R]):
+    """A task of its own carries each load: one who is broken off takes nobody's part along."""
+
+    carry: Callable[[Mapping[K, V]], Awaitable[Mapping[K, R]]]
+    """The result of each key. What it raises is raised to all aboard."""
+    most: int
+    """Keys of one call."""
+    _open: _Load[K, V, R] | None = field(default=None, init=False)
+
+    def has(self, key: K) -> bool:
+        """Whether that key is aboard of the load that is about to leave."""
+        return self._open is not None and key in self._open.asked
+
+    async def ask(self, key: K, value: V) -> R:
+        """The key's result. A key that is aboard already keeps its value."""
+        load = self._open or self._new_load()
+        load.asked.setdefault(key, value)
+        load.waiting += 1
+        if len(load.asked) == self.most:
+            self._open = None
+        try:
+            return (await asyncio.shield(load.carried))[key]
+        finally:
+            await load.leave()
+
+    def _new_load(self) -> _Load[K, V, R]:
+        self._open = load = _Load[K, V, R]()
+        load.carried = asyncio.create_task(self._carry(load))
+        return load
+
+    async def _carry(self, load: _Load[K, V, R]) -> Mapping[K, R]:
+        aboard = 0
+        while self._open is load and len(load.asked) > aboard:
+            aboard = len(load.asked)
+            await asyncio.sleep(0)
+        if self._open is load:
+            self._open = None
+        return await self.carry(load.asked)
