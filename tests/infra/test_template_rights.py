@@ -197,7 +197,7 @@ def test_every_right_to_items_names_the_keys_that_they_begin_with() -> None:
         ("BulkSenderFunction", Call("dynamodb:GetItem", TABLE, "p#batch")),
         ("BulkSenderFunction", Call("secretsmanager:GetSecretValue", CALLERS)),
         ("ApiFunction", Call("sqs:ReceiveMessage", BULK_QUEUE)),
-        ("ApiFunction", Call("dynamodb:UpdateItem", TABLE, "p#batch")),
+        ("ApiFunction", Call("dynamodb:DeleteItem", TABLE, "p#batch")),
         ("ReceiptsFunction", Call("dynamodb:UpdateItem", TABLE, "p#batch")),
         ("ReceiptsFunction", Call("dynamodb:PutItem", TABLE, "a#key")),
         ("ReceiptsFunction", Call("dynamodb:DeleteItem", TABLE, "v#key")),
