@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from functions.domain import identity
+from functions.domain.batch import NAME_BYTES, SENT, Batch, Notes, name_from
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.policy import Policy, unguarded
 from functions.domain.phone import parse_phone_number
@@ -162,3 +163,21 @@ async def test_the_fullest_block_that_the_defaults_let_through_is_one_write_unit
         )
 
     assert set(meter.units) == {1.0}
+
+
+@pytest.mark.parametrize(("in_an_invocation", "units"), [(100, 22), (10, 201)])
+async def test_the_progress_of_a_thousand_costs_a_write_an_invocation_of_its_items_size(
+    harness: Harness, meter: Meter, in_an_invocation: int, units: int
+) -> None:
+    """A unit a kilobyte, and a thousand indexes are some three: by a hundred that is 0.02 a code, by tens 0.2."""
+    name = name_from(secrets.token_bytes(NAME_BYTES))
+    batch = Batch(
+        name=name, caller="c", services=frozenset({"default"}), fingerprint="f", total=1000, created_at=MORNING
+    )
+
+    await harness.batches.begin(batch)
+    for start in range(0, 1000, in_an_invocation):
+        await harness.batches.note(name, Notes({SENT: set(range(start, start + in_an_invocation))}), now=MORNING)
+
+    assert len(meter.units) == 1 + 1000 // in_an_invocation
+    assert sum(meter.units) == units

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.domain.batch import (
@@ -52,6 +52,7 @@ def batch_of(told: list[tuple[int, Ending]]) -> Batch:
     )
 
 
+@settings(deadline=None)
 @given(TOLD, st.data())
 def test_notes_in_any_order_and_any_number_come_to_the_same(
     told: list[tuple[int, Ending]], data: st.DataObject
@@ -61,6 +62,7 @@ def test_notes_in_any_order_and_any_number_come_to_the_same(
     assert batch_of(again).settled() == batch_of(told).settled()
 
 
+@settings(deadline=None)
 @given(TOLD)
 def test_each_item_that_was_told_of_counts_once(told: list[tuple[int, Ending]]) -> None:
     settled = batch_of(told).settled()
