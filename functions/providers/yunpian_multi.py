@@ -44,15 +44,14 @@ def _kind(message: Message) -> str | None:
 
 
 def _multi_send(messages: Sequence[Message], secret: YunpianSecret, account: Account) -> Request:
-    """Each text is encoded by itself, so that the commas between them are the only ones, and then all by the form."""
-    form = {
-        "apikey": secret.apikey.reveal(),
-        "mobile": ",".join(message.to.national for message in messages),
-        "text": ",".join(quote(message.text.reveal(), safe="") for message in messages),
-    }
-    return Request(
-        url=f"{account.url or BASE_URL}/v2/sms/multi_send.json", body=urlencode(form).encode(), headers=HEADERS
-    )
+    """Each text is encoded by itself, so that the commas between them are the only ones, and then all by the form.
+
+    What is encoded already has a % to encode and nothing else: for a thousand texts that is half of the work.
+    """
+    form = {"apikey": secret.apikey.reveal(), "mobile": ",".join(message.to.national for message in messages)}
+    texts = "%2C".join(quote(message.text.reveal(), safe="").replace("%", "%25") for message in messages)
+    body = f"{urlencode(form)}&text={texts}".encode()
+    return Request(url=f"{account.url or BASE_URL}/v2/sms/multi_send.json", body=body, headers=HEADERS)
 
 
 class _Entry(Reply):
