@@ -15,13 +15,10 @@ from functions.runtime import wall_clock
 from functions.settings import Common
 from functions.stores.dynamodb import Table
 from functions.stores.guard_solutions import DynamoSolutions
-from functions.stores.secrets_manager import CachedSecret
+from functions.stores.secrets_manager import ASK_AGAIN_AFTER, CachedSecret
 from functions.telemetry import journal
 from functions.usecases.guards.challenge import SolvedOnce
 from functions.usecases.ports import Keys
-
-_FAILURE_STANDS = 30
-"""Seconds that a secret which is not there is not asked for again: each start would."""
 
 
 @part
@@ -33,7 +30,7 @@ class Hooks:
 def build_hooks(common: Common, table: Table, keys: Keys, secrets_client: Any, session: Sessions) -> Hooks:
     def secret(name: str) -> CachedSecret:
         secret_id = common.provider_secrets + name
-        return CachedSecret(secrets_client, secret_id, wall_clock, failure_stands=_FAILURE_STANDS)
+        return CachedSecret(secrets_client, secret_id, wall_clock, failure_stands=ASK_AGAIN_AFTER)
 
     return Hooks(
         challenges=SolvedOnce(

@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 FRESH_FOR = 300
 """Seconds that a secret is used before it is looked up again; a rotation reaches every sandbox within this time."""
 ASK_AGAIN_AFTER = 30
-"""Seconds between two look-ups for a key id that is not there, so that made-up ids can't drive the bill."""
+"""Seconds between two look-ups for what is not there, a key id or a whole secret: whoever may make us ask, at a start
+or with made-up ids, must not drive the bill."""
 
 _SHORTEST_ENTRY = 43
 """Characters: 256 bits in base64."""
