@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -32,6 +33,10 @@ RESULTS = Results(
 )
 
 
+HELD = {1_000: 1_400_000 + 20_000_000, 10_000: 14_000_000 + 30_000_000}
+"""Bytes, by the codes at once: the event and the work."""
+
+
 def row(table: Table, name: str) -> list[str]:
     return next(list(row) for row in table.rows if row[0] == name)
 
@@ -48,6 +53,12 @@ def test_what_would_wait_too_long_for_the_gateway_is_told_by_arithmetic() -> Non
 
     assert row(table, LOOP.name)[1:] == ["–", "(5,000)"]
     assert row(table, OURS.name)[1:] == ["5.20", "7.00"]
+
+
+def test_a_table_names_who_did_not_send_every_code() -> None:
+    note = tables.cpu(RACE, replace(RESULTS, failed={LOOP.name: "it ended"})).note
+
+    assert note.endswith(f"Did not send every code in one of the rounds: {LOOP.name}.")
 
 
 def test_what_waits_long_is_measured_once_and_what_waits_too_long_never() -> None:
@@ -81,18 +92,30 @@ def test_a_figure_is_reached_missed_or_not_measured() -> None:
     assert row(table, "CPU at 10,000, with the guard")[1:] == ["1.1", "–", "not measured"]
 
 
+def test_of_the_memory_that_a_batch_takes_the_event_is_no_part() -> None:
+    memory = {(OURS.name, codes): [replace(measured(codes, 1), memory=held)] for codes, held in HELD.items()}
+
+    table = figures.table(Results(memory), Results(), latency=5.0)
+
+    assert row(table, "memory at 10,000, without the guard")[1:] == ["2", "1.50", "yes"]
+
+
 def test_no_two_numbers_of_a_batch_are_the_same() -> None:
     assert len(set(numbers(10_000))) == 10_000
 
 
-@pytest.mark.parametrize("draw", [plots.cpu, plots.memory, plots.wall])
-def test_the_same_figures_are_the_same_drawing(draw: plots.Drawing, tmp_path: Path) -> None:
-    draw(RACE, RESULTS, tmp_path / "one.svg")
-    draw(RACE, RESULTS, tmp_path / "other.svg")
+def test_the_same_figures_are_the_same_drawing(tmp_path: Path) -> None:
+    plots.cpu(RACE, RESULTS, tmp_path / "one.svg")
+    plots.cpu(RACE, RESULTS, tmp_path / "other.svg")
 
-    one = (tmp_path / "one.svg").read_bytes()
-    assert one == (tmp_path / "other.svg").read_bytes()
-    assert ET.fromstring(one).tag.endswith("svg")  # noqa: S314 - our own
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "other.svg").read_bytes()
+
+
+@pytest.mark.parametrize("draw", [plots.memory, plots.wall])
+def test_what_was_not_measured_hinders_no_drawing(draw: plots.Drawing, tmp_path: Path) -> None:
+    draw(RACE, RESULTS, tmp_path / "drawing.svg")
+
+    assert ET.parse(tmp_path / "drawing.svg").getroot().tag.endswith("svg")  # noqa: S314 - our own
 
 
 def test_a_part_of_the_document_is_written_anew_and_no_other(tmp_path: Path) -> None:

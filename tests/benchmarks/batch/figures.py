@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.batch.contestants import FLOOR, SINGLE, TOGETHER, Contender, salvo
-from tests.benchmarks.batch.tournament import Results
+from tests.benchmarks.batch.tournament import EVENT, Results
 from tests.benchmarks.report import Table
 
 FEW, MANY = 10, 1_000
@@ -41,7 +41,8 @@ def table(quick: Results, slow: Results, *, latency: float) -> Table:
         rows=rows,
         note=(
             f"The whole time over one send of {latency:g} s; CPU in units of the two bare calls, {MANY:,} codes at "
-            f"once; the last is the CPU for a code at {LARGE:,} at once over that at {SMALL}."
+            f"once; then the CPU for a code at {LARGE:,} at once over that at {SMALL}, and the memory at {LARGE:,} "
+            f"over that at {MANY:,}, without the event: 10 would be a sender that holds the whole batch open."
         ),
     )
 
@@ -58,12 +59,20 @@ def _cpu(results: Results, *, guarded: bool) -> list[Figure]:
     single, known = (salvo(SINGLE, guarded=guarded, known=known) for known in (False, True))
     together = salvo(TOGETHER, guarded=guarded, known=False)
     growth = _over(results.cpu(single, LARGE), results.cpu(single, SMALL))
+    memory = _over(_memory(results, single, LARGE), _memory(results, single, MANY))
     return [
         Figure(what="CPU of new numbers, a call each", most=0.6, measured=_in_units(results, single)),
         Figure(what="CPU of new numbers, one call for all", most=0.35, measured=_in_units(results, together)),
         Figure(what="CPU of numbers with a record, a call each", most=1.15, measured=_in_units(results, known)),
         Figure(what=f"CPU at {LARGE:,}", most=1.1, measured=growth),
+        Figure(what=f"memory at {LARGE:,}", most=2, measured=memory),
     ]
+
+
+def _memory(results: Results, contender: Contender, codes: int) -> float | None:
+    """Bytes without the event."""
+    found = results.memory(contender, codes)
+    return None if found is None else found - EVENT * codes
 
 
 def _in_units(results: Results, contender: Contender) -> float | None:

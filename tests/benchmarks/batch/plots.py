@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from tests.benchmarks.batch.contestants import Contender
 from tests.benchmarks.batch.tournament import TOO_LONG, Race, Results
@@ -15,6 +16,7 @@ from tests.benchmarks.batch.tournament import TOO_LONG, Race, Results
 _SIZE = (9.0, 5.0)
 """Inches."""
 _OURS, _THEIRS = "o-", "x--"
+_PLAIN = StrMethodFormatter("{x:,g}")
 _HIGH = 0.8
 """Of a group of bars, where 1 is up to the next."""
 
@@ -48,7 +50,10 @@ def wall(race: Race, results: Results, file: Path) -> None:
     for nth, codes in enumerate(race.sizes):
         _bars(axes, race, results, nth, codes)
     axes.set_xscale("log")
+    axes.margins(x=0.2)
+    axes.set_xlim(left=1)
     axes.set_xlabel("seconds")
+    axes.xaxis.set_major_formatter(_PLAIN)
     axes.set_yticks(range(len(race.contenders)), [each.name for each in race.contenders])
     axes.invert_yaxis()
     axes.legend()
@@ -64,11 +69,13 @@ def _bars(axes: Axes, race: Race, results: Results, nth: int, codes: int) -> Non
         label = f"{codes:,} codes" if place == 0 else None
         at = place + (nth - (len(race.sizes) - 1) / 2) * high
         drawn = axes.barh(at, waiting if seconds is None else seconds, height=high, color=f"C{nth}", label=label)
+        axes.bar_label(drawn, fmt="{:,.1f}", padding=2, fontsize="small")
         if seconds is None:
             drawn.patches[0].set_hatch("//")
 
 
 def _lines(axes: Axes, race: Race, read: Reading) -> None:
+    axes.set_prop_cycle(color=mpl.color_sequences["tab20"])
     for contender in race.contenders:
         points = [(codes, found) for codes in race.sizes if (found := read(contender, codes)) is not None]
         if points:
@@ -76,6 +83,10 @@ def _lines(axes: Axes, race: Race, read: Reading) -> None:
             axes.plot(*zip(*points, strict=True), style, label=contender.name)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xticks(race.sizes)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_PLAIN)
+        axis.set_minor_formatter(_PLAIN if axis is axes.yaxis else NullFormatter())
     axes.set_xlabel("codes at once")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
 

@@ -29,18 +29,22 @@ _CLEAR, _FORGET_THE_PEAK = Path("/proc/self/clear_refs"), "5"
 
 def main() -> None:
     answers = _own_channel()
-    opening = json.loads(sys.stdin.readline())
+    opening = _next() or {}
     module = importlib.import_module(f"tests.benchmarks.batch.contenders.{opening['contender']}")
     work: Work = module.open_work(Place(**opening["place"]))
     _tell(answers, {"ready": True})
-    # readline, for iterating would wait until a whole buffer is full.
-    while line := sys.stdin.readline():
-        asked = json.loads(line)
+    while asked := _next():
         try:
             _tell(answers, _profiled(work, asked["order"], asked["profile"]))
         except Exception as error:  # noqa: BLE001 - that a contender fails is a result, and the next order is another
             traceback.print_exc()
             _tell(answers, {"error": type(error).__name__})
+
+
+def _next() -> dict[str, Any] | None:
+    """The question alone: its text would count as memory of the work. None at the end."""
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
 
 
 def _own_channel() -> BinaryIO:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tests.benchmarks.batch.contestants import FLOOR, Contender
-from tests.benchmarks.batch.tournament import TOO_LONG, Race, Results
+from tests.benchmarks.batch.tournament import EVENT, TOO_LONG, Race, Results
 from tests.benchmarks.report import Table
 
 NOT_MEASURED = "–"
@@ -24,7 +24,7 @@ def cpu(race: Race, results: Results) -> Table:
         rows=_rows(race, cell),
         note=(
             f"{_ALL}, without latency; medians of {race.rounds} rounds. User and system time of the contender's "
-            "process alone, without its start and a first order of 20 codes."
+            f"process alone, without its start and a first order of 20 codes.{_failures(results)}"
         ),
     )
 
@@ -43,7 +43,7 @@ def wall(race: Race, results: Results) -> Table:
         rows=_rows(race, cell),
         note=(
             f"{_ALL}. Medians of {race.rounds} rounds; what waits for the gateway longer than half a minute was "
-            "measured once, and what is in brackets is arithmetic."
+            f"measured once, and what is in brackets is arithmetic.{_failures(results)}"
         ),
     )
 
@@ -59,10 +59,14 @@ def memory(race: Race, results: Results) -> Table:
         columns=("MB more than before", *_codes(race)),
         rows=_rows(race, cell),
         note=(
-            "The most that the process held while it sent, above what it held after its first 20 codes. Ours has the "
-            "event in it, which the queue makes and not the sender."
+            "The most that the process held while it sent, above what it held after its first 20 codes. Of ours "
+            f"{EVENT / 1e3:g} kB a code are the event, which grows with the batch whatever the sender does."
         ),
     )
+
+
+def _failures(results: Results) -> str:
+    return f" Did not send every code in one of the rounds: {'; '.join(results.failed)}." if results.failed else ""
 
 
 def _codes(race: Race) -> list[str]:
