@@ -20,6 +20,7 @@ from infra.send.key import read_key
 from infra.send.ledger import Begun, Ledger
 from infra.send.numbers import Numbers, numbers_on_disk
 from infra.send.problems import BadLine, Unusable
+from infra.send.results import result_path
 from infra.send.statement import show
 from infra.send.table import Table
 from infra.send.tally import Tally
@@ -33,6 +34,8 @@ def begin(arguments: argparse.Namespace, table: Table, ledger: Ledger, target: T
     """The campaign as the ledger has it now, and the API key. Raises Unusable, ServiceFileError and OSError."""
     configuration, service = load_configuration(arguments.services), arguments.service or DEFAULT_SERVICE
     ledger.forget()
+    if result_path(table.path).exists():
+        raise Unusable(f"{result_path(table.path)} is there already, of another campaign: move it away first")
     file = fingerprint(table.path)
     with numbers_on_disk() as numbers:
         tally = _examined(table, configuration, service, numbers, ledger)

@@ -15,12 +15,16 @@ AHEAD = 30.0
 """Seconds of work."""
 _OBSERVED = 10.0
 """Seconds that the rate is taken over."""
+_AT_FIRST, _MOST_AT_FIRST = 5.0, 1_000
+"""Seconds of work by the estimate, and messages: it may be wrong."""
 _LEAST, _MOST = 30, 40_000
 """Messages: where nothing moves a few are still tried, and nobody's queue is to be a campaign long."""
 _SMALLEST = 10
 _IN_A_WINDOW = 4
 """Batches: while one is made the others are worked on."""
 _LOOK_EVERY = 0.1
+_CATCH_UP = 1.0
+"""Seconds that a batch may come early for one that came late."""
 
 
 class Pace:
@@ -49,8 +53,8 @@ class Pace:
     def window(self) -> int:
         """Messages that may be on their way at once."""
         is_new = self._now() - self._began < _OBSERVED
-        rate = max(self.rate, self._expected) if is_new else self.rate
-        return int(min(_MOST, max(_LEAST, rate * AHEAD)))
+        first = min(_MOST_AT_FIRST, self._expected * _AT_FIRST) if is_new else 0.0
+        return int(min(_MOST, max(_LEAST, first, self.rate * AHEAD)))
 
     async def room(self) -> int:
         """Waits until there is room for another batch, and says for how many items; 0 when all is over."""
@@ -65,7 +69,7 @@ class Pace:
         """So many are on their way now."""
         self._open += count
         if self._most is not None:
-            self._free_at = max(self._free_at, self._now()) + count / self._most
+            self._free_at = max(self._free_at, self._now() - _CATCH_UP) + count / self._most
 
     def ended(self, count: int) -> None:
         if count:

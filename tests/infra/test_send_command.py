@@ -144,6 +144,17 @@ async def test_bad_lines_stop_everything_unless_they_are_to_be_skipped(sender: S
     assert not sender.api.asked
 
 
+async def test_results_of_another_campaign_are_not_written_over(sender: Sender) -> None:
+    sender.write(2)
+    result_path(sender.path).write_text("somebody's")
+
+    told = await sender.send()
+
+    assert told.code == 1
+    assert told.said.endswith("phones.result.csv is there already, of another campaign: move it away first\n")
+    assert result_path(sender.path).read_text() == "somebody's"
+
+
 async def test_nothing_is_sent_without_a_yes(sender: Sender) -> None:
     sender.write(2)
 
