@@ -1,7 +1,8 @@
 """The accounts at providers: each one's rate as the schedules that functions/stores/rates.py keeps, and who logs in.
 
-A code of a campaign takes a place in the bulk schedule, which is a tenth slower than the account's own, and when that
-has come one in the common schedule. A login takes one in the common schedule alone.
+A code of a campaign takes a place in the bulk schedule, which is a tenth slower than the account's own. When that has
+come it takes one in the common schedule, in step with others, and only one that is near (functions/usecases/lanes.py).
+A login takes one in the common schedule alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - draws of a simulation, which must come out alike each time
 
+from functions.usecases.lanes import AHEAD, STEP
 from infra.scale.model import MARGIN, Fleet, Latency
 
 LOGIN_TIMEOUT = 20.0
@@ -67,16 +69,43 @@ class Account:
     bulk: Schedule
     common: Schedule
     logins: Logins
+    writes: int = 0
+    """Of the two items: those that ask in the same step take their places in one write."""
+    _now: float = 0.0
+    """The common schedule knows all that came until then."""
+    _step: float = -1.0
+
+    def begin_group(self) -> None:
+        """Codes of one invocation ask next, together."""
+        self.writes += self.common.rate != math.inf
+        self._step = -1.0
 
     def place(self, now: float, latest: float) -> float | None:
         """When a code of a campaign may go out that asks now. None where that is too late for its invocation."""
+        if self.common.rate == math.inf:
+            return now
         if self.bulk.free_from > latest:
             return None
-        turn = self.bulk.take(now)
-        self.logins.until(turn)
-        if self.common.free_from > latest:
-            return None
-        return self.common.take(turn)
+        turn = max(_in_step(self.bulk.take(now)), self._now)
+        while True:
+            self.logins.until(turn)
+            self._now = turn
+            self._note_write(turn)
+            if turn > latest or self.common.free_from - turn <= AHEAD:
+                break
+            turn = _in_step(self.common.free_from - AHEAD)  # logins need more than their tenth
+        return self.common.take(turn) if turn <= latest else None
+
+    def free_in(self, now: float) -> float:
+        return max(self.bulk.free_from, self.common.free_from) - now
+
+    def _note_write(self, step: float) -> None:
+        self.writes += step != self._step
+        self._step = step
+
+
+def _in_step(when: float) -> float:
+    return (math.floor(when / STEP + 1e-9) + 1) * STEP
 
 
 def open_accounts(fleet: Fleet) -> list[Account]:

@@ -78,7 +78,7 @@ def _of_the_table(run: Run) -> Iterator[Limit]:
     )
     yield Limit(
         name="an account's schedule, one item",
-        share=(counts.place_writes / 2 / seconds + fleet.logins) / len(fleet.rates) / PARTITION,
+        share=(counts.place_writes / seconds + fleet.logins) / len(fleet.rates) / PARTITION,
         remedy="more accounts",
     )
     yield Limit(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from functions.usecases.lanes import BULK_SHARE, STEP
 from infra.usage import WHOLE_CPU
 
 POST = 1_000
@@ -51,7 +52,7 @@ class Fleet:
     latency: Latency = Latency(p50=0.3, p99=1.0)
     fails: float = 0.0
     """Share of sends that a gateway does not take for now: they are tried again."""
-    bulk_share: float = 0.9
+    bulk_share: float = BULK_SHARE
     """Of each rate, what campaigns may have: the rest is for those who wait for a login code."""
 
     arriving: float = math.inf
@@ -113,7 +114,8 @@ class Fleet:
     def batch_seconds(self) -> float:
         """What an invocation takes where no code waits for its place."""
         working = (self.batch_cpu + self.batch_size * self.cpu) / self.processor
-        return self.filling + working + self.round_trips + self.latency.slowest_of(self.batch_size)
+        in_step = 0.0 if self.bulk_rate == math.inf else STEP
+        return self.filling + working + self.round_trips + in_step + self.latency.slowest_of(self.batch_size)
 
     @property
     def usable_concurrency(self) -> int:

@@ -68,6 +68,7 @@ class _Simulation:
         for account in self._accounts:
             account.logins.until(self._counts.last_end)
         each = [account.logins for account in self._accounts]
+        self._counts.place_writes = sum(account.writes for account in self._accounts)
         return Run(
             fleet=self._fleet,
             counts=self._counts,
@@ -209,7 +210,8 @@ class _Simulation:
             self._counts.throttled += len(group)
             invocation.back += [(message, fleet.visibility) for message in group]
         else:
-            self._counts.place_writes += 2 * (math.inf not in fleet.rates)
+            for account in self._accounts:
+                account.begin_group()
             ends = max(self._answer(written + fleet.round_trips, latest, invocation, message) for message in group)
         invocation.end = max(invocation.end, ends)
         self._at(ends, self._done, invocation)
@@ -221,7 +223,7 @@ class _Simulation:
         place = account.place(now, latest)
         if place is None:
             self._counts.refused_places += 1
-            self._again(now, invocation, message)
+            self._again(now, invocation, message, again_in=account.free_in(now))
             return now
         answered = place + min(random.lognormvariate(fleet.latency.mu, fleet.latency.sigma), fleet.provider_timeout)
         if fleet.fails and random.random() < fleet.fails:
@@ -235,10 +237,11 @@ class _Simulation:
             return self._accounts[0]
         return self._random.choices(self._accounts, self._weights)[0]
 
-    def _again(self, now: float, invocation: _Invocation, message: Message) -> None:
+    def _again(self, now: float, invocation: _Invocation, message: Message, *, again_in: float = 0.0) -> None:
         left = max(0.0, self._fleet.fresh_for - (now - message.queued_at))
         drawn, most = self._random.random(), self._fleet.most_deliveries
-        invocation.back.append((message, wait_of(message.delivered, left, drawn, most_deliveries=most)))
+        wait = wait_of(message.delivered, left, drawn, most_deliveries=most, again_in=again_in)
+        invocation.back.append((message, wait))
         self._table.written += FAILED_UNITS - SEND_UNITS  # what was counted is given back
 
     def _done(self, now: float, invocation: _Invocation) -> None:

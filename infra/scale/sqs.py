@@ -80,9 +80,13 @@ class Queue:
         self.handed_out -= messages
 
 
-def wait_of(delivered: int, fresh_for: float, drawn: float, *, most_deliveries: int) -> float:
-    """Seconds until a failed send is tried again, as functions/queues/sqs.py has it; `drawn` is from 0 to 1."""
+def wait_of(delivered: int, fresh_for: float, drawn: float, *, most_deliveries: int, again_in: float = 0.0) -> float:
+    """Seconds until a failed send is tried again, as functions/queues/sqs.py has it; `drawn` is from 0 to 1.
+
+    Before `again_in` there is no place for it.
+    """
     share = fresh_for / max(3, most_deliveries - MOST_DELIVERIES - delivered)
     longest = min(FIRST_WAIT << min(delivered - 1, 8), max(LONGEST_WAIT, share))
     wait = longest - drawn * longest / 2
-    return min(max(wait, fresh_for), LONGEST_KEPT) if delivered == most_deliveries - 1 else wait
+    least = fresh_for if delivered == most_deliveries - 1 else min(again_in, fresh_for)
+    return min(max(wait, least), LONGEST_KEPT)

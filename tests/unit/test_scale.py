@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from functions.queues.sqs import MOST_DELIVERIES, SqsRedelivery
+from functions.queues.sqs import BULK_DELIVERIES, MOST_DELIVERIES, Failed, SqsRedelivery
+from functions.usecases.lanes import AHEAD, STEP
 from infra.scale.accounts import open_accounts
 from infra.scale.choosing import good_batch_size, good_concurrency, least_concurrency, most_concurrency
 from infra.scale.costs import costs
@@ -79,11 +82,11 @@ def test_no_more_is_sent_than_the_rates_allow(fleet: Fleet) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(0.0, 100.0), min_size=2, max_size=200), st.floats(0.5, 500.0), st.floats(0.0, 50.0))
-def test_an_accounts_places_are_never_closer_than_its_rate(asked: list[float], rate: float, logins: float) -> None:
-    (account,) = open_accounts(replace(PLAIN, rates=(rate,), logins=logins))
+@given(st.lists(st.floats(0.0, 100.0), min_size=2, max_size=100), st.floats(1.0, 500.0), st.floats(0.0, 0.5))
+def test_an_accounts_places_are_never_closer_than_its_rate(asked: list[float], rate: float, share: float) -> None:
+    (account,) = open_accounts(replace(PLAIN, rates=(rate,), logins=rate * share))
 
-    places = sorted(place for now in sorted(asked) if (place := account.place(now, math.inf)) is not None)
+    places = sorted(place for now in sorted(asked) if (place := account.place(now, now + 50.0)) is not None)
 
     assert all(later - earlier > 1 / rate - 1e-6 for earlier, later in pairwise(places))
 
@@ -226,10 +229,11 @@ def test_logins_within_their_tenth_hardly_notice_a_campaign(share: float) -> Non
     assert quantile(run.logins.seconds, 0.99) < 1.1 * quantile(run.logins.seconds_alone, 0.99)
 
 
-def test_logins_beyond_their_tenth_wait() -> None:
-    run = simulate(Fleet(codes=50_000, rates=(100.0,), logins=15.0))
+def test_logins_beyond_their_tenth_go_before_the_campaign() -> None:
+    run = simulate(Fleet(codes=50_000, rates=(100.0,), logins=30.0))
 
-    assert quantile(run.logins.seconds, 0.99) > 2 * quantile(run.logins.seconds_alone, 0.99)
+    assert quantile(run.logins.seconds, 0.99) < quantile(run.logins.seconds_alone, 0.99) + AHEAD + 0.05
+    assert run.rate == pytest.approx(70.0, rel=0.05)
 
 
 @pytest.mark.parametrize("rate", [10.0, 100.0, 1_000.0])
@@ -255,22 +259,37 @@ def test_a_slow_account_is_given_smaller_batches() -> None:
 def test_the_formula_is_as_the_page_has_it() -> None:
     fleet = Fleet(rates=(100.0,), latency=STEADY, memory=1_769)
 
-    assert fleet.batch_seconds == pytest.approx(0.1 + 0.01 + 0.2 + 0.03 + 0.3)
+    assert fleet.batch_seconds == pytest.approx(0.1 + 0.01 + 0.2 + 0.03 + STEP + 0.3)
     assert least_concurrency(fleet) == pytest.approx(1 + 90 * fleet.batch_seconds / 100)
     assert most_concurrency(fleet) == pytest.approx(90 * 50.5 / 100)
 
 
-@given(st.integers(1, 110), st.integers(0, 43_200), st.sampled_from([MOST_DELIVERIES, 100]))
-@example(8, 120, MOST_DELIVERIES)
-@example(99, 3_600, 100)
-def test_a_failed_send_comes_back_when_the_real_queue_brings_it_back(delivered: int, fresh: int, most: int) -> None:
-    shortest, longest = (
-        SqsRedelivery(None, "", lambda size, drawn=drawn: bytes([drawn]) * size, most)._wait(delivered, fresh)
-        for drawn in (255, 0)
-    )
+class _Visibility:
+    """SQS, of which only how long a message stays unseen is asked."""
 
-    assert wait_of(delivered, fresh, 0.0, most_deliveries=most) == pytest.approx(longest, abs=1)
-    assert wait_of(delivered, fresh, 1.0, most_deliveries=most) <= shortest + 1
+    def __init__(self) -> None:
+        self.seconds: list[int] = []
+
+    async def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        self.seconds += [entry["VisibilityTimeout"] for entry in Entries]
+        return {}
+
+
+@pytest.mark.parametrize("most", [MOST_DELIVERIES, BULK_DELIVERIES])
+@pytest.mark.parametrize("fresh", [0, 120, 3_600, 43_200])
+async def test_a_failed_send_comes_back_when_the_real_queue_brings_it_back(fresh: int, most: int) -> None:
+    sqs = _Visibility()
+    tried = [(delivered, again_in) for delivered in range(1, most + 1) for again_in in (0, 30, 5_000)]
+
+    for drawn in (b"\0", b"\xff"):
+        redelivery = SqsRedelivery(sqs, "", lambda _, drawn=drawn: drawn, most)
+        await redelivery.soon([Failed("handle", delivered, fresh, again_in) for delivered, again_in in tried])
+
+    waits = zip(tried, sqs.seconds[: len(tried)], sqs.seconds[len(tried) :], strict=True)
+    for (delivered, again_in), longest, shorter in waits:
+        wait = partial(wait_of, delivered, fresh, most_deliveries=most, again_in=again_in)
+        assert wait(0.0) == pytest.approx(longest, abs=1)
+        assert wait(1.0) <= shorter + 1
 
 
 def test_a_campaign_costs_what_its_quantities_cost() -> None:
