@@ -310,6 +310,26 @@ class TestARepeat:
         assert again.json == first.json
         assert len(harness.provider.messages) == 5
 
+    async def test_of_what_the_provider_refused_is_refused_again_without_asking_it(self, harness: Harness) -> None:
+        harness.provider.otherwise = answer(Outcome.REJECTED_NUMBER)
+        (number,) = numbers(1)
+        items = items_for([number], key=number.e164)
+
+        first, again = await post(harness, items), await post(harness, items)
+
+        assert errors_of(first) == errors_of(again) == {0: "delivery_rejected"}
+        assert len(harness.provider.messages) == 1
+
+    async def test_of_what_was_not_sent_is_sent(self, harness: Harness) -> None:
+        harness.provider.script = [answer(Outcome.TRANSIENT)]
+        (number,) = numbers(1)
+        items = items_for([number], key=number.e164)
+
+        first, again = await post(harness, items), await post(harness, items)
+
+        assert errors_of(first) == {0: "delivery_unavailable"}
+        assert (errors_of(again), len(harness.provider.messages)) == ({}, 2)
+
     async def test_is_not_sent_again_where_nobody_knows_how_it_went(self, harness: Harness) -> None:
         harness.change_service(on_unknown=OnUnknown.ONCE)
         harness.provider.otherwise = answer(Outcome.UNKNOWN)
