@@ -22,6 +22,7 @@ from functions.domain.sensitive import Sensitive
 from functions.domain.service import Limit, Service
 from functions.handlers.providers import learning
 from functions.hooks.altcha import Altcha
+from functions.providers.catalog import TAKE_OUR_ID
 from functions.queues.messages import decode_job
 from functions.stores.answers import DynamoAnswerStore
 from functions.stores.batches import DynamoBatchStore
@@ -432,6 +433,7 @@ class Harness:
             entropy=secrets.token_bytes,
             clock=self.clock,
             journal=self.journal,
+            take_our_id=TAKE_OUR_ID,
         )
 
     @property

@@ -13,6 +13,7 @@ from functions.handlers.authorizer import GatewayAuthorizer
 from functions.handlers.providers import Readiness
 from functions.handlers.sending import SendingParts, build_sending
 from functions.hooks.altcha import Altcha
+from functions.providers.catalog import TAKE_OUR_ID
 from functions.queues.sqs import SqsSendQueue
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
 from functions.settings import KEYS, ApiSettings, api_settings
@@ -71,6 +72,7 @@ async def build(
             entropy=secrets.token_bytes,
             clock=wall_clock,
             journal=journal,
+            take_our_id=TAKE_OUR_ID,
         ),
         look_up=LookUpVerification(services=services, store=parts.store, clock=wall_clock),
         cancel=CancelVerification(services=services, store=parts.store, clock=wall_clock, journal=journal),

@@ -16,17 +16,24 @@ class Entry:
     """What each of its places in a route has to name: sender, template, signature, entity."""
     takes: frozenset[str] = frozenset()
     """What a route may name besides."""
+    takes_our_id: bool = False
+    """A message's id there is our reference: nothing need be kept to tell of its approval."""
 
 
-def _entry(secret: str | None, requires: str = "", takes: str = "") -> Entry:
-    return Entry(secret=secret, requires=frozenset(requires.split()), takes=frozenset(takes.split()))
+def _entry(secret: str | None, requires: str = "", takes: str = "", *, takes_our_id: bool = False) -> Entry:
+    return Entry(
+        secret=secret,
+        requires=frozenset(requires.split()),
+        takes=frozenset(takes.split()),
+        takes_our_id=takes_our_id,
+    )
 
 
 PROVIDERS: Mapping[str, Entry] = {
     "aliyun": _entry("aliyun", "template signature"),
     "aliyun_batch": _entry("aliyun", "template signature"),
     "aws_sms": _entry(None, takes="sender template entity"),
-    "infobip": _entry("infobip", "sender", "template entity"),
+    "infobip": _entry("infobip", "sender", "template entity", takes_our_id=True),
     "messagebird": _entry("messagebird", "sender"),
     "plivo": _entry("plivo", "sender", "template entity"),
     "sinch": _entry("sinch", "sender"),
@@ -41,3 +48,5 @@ PROVIDERS: Mapping[str, Entry] = {
     "yunpian": _entry("yunpian"),
     "yunpian_multi": _entry("yunpian"),
 }
+
+TAKE_OUR_ID = frozenset(name for name, entry in PROVIDERS.items() if entry.takes_our_id)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from functions.domain.caller import Services, covers
 from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code, of_another_number
-from functions.domain.delivery import Delivery
 from functions.domain.errors import NotFound, RateLimited, VerificationError
 from functions.domain.guard.attempt import Address
 from functions.domain.guard.policy import Policy
-from functions.domain.identity import REQUEST_BYTES, VerificationId, is_key_of, parse_id, request_digest, request_from
+from functions.domain.identity import (
+    REQUEST_BYTES,
+    VerificationId,
+    is_key_of,
+    parse_id,
+    reference,
+    request_digest,
+    request_from,
+)
 from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
 from functions.domain.result_token import claims_of
 from functions.domain.sensitive import Sensitive
 from functions.domain.service import Service
-from functions.domain.verification import Record
+from functions.domain.verification import Record, Verification
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Outcome
 from functions.usecases.ports import (
@@ -74,6 +81,8 @@ class CheckVerification:
     entropy: Entropy
     clock: Clock
     journal: Journal
+    take_our_id: Collection[str] = ()
+    """Providers where our reference is the message's id: their messages' ids are stored nowhere."""
 
     async def __call__(self, command: CheckCommand) -> Checked:
         guess = await self._guess(command)
@@ -96,7 +105,7 @@ class CheckVerification:
         if verdict.valid:
             if counted.counted:  # a repeat of the guess came to use before
                 await self.guard.approved(_outcome(verdict.record, service.guard, guess.at))
-            await self._give_feedback(verdict.record.verification.delivery)
+            await self._give_feedback(verdict.record.verification)
         token = await self._sign(verdict.record, command, guess.at) if verdict.valid else None
         return Checked(verdict.valid, view(verdict.record, service, now=guess.at), token)
 
@@ -117,12 +126,15 @@ class CheckVerification:
             self.journal("check", verification=str(guess.id), outcome=refusal.code)
             raise
 
-    async def _give_feedback(self, delivery: Delivery) -> None:
+    async def _give_feedback(self, approved: Verification) -> None:
         """By way of the queue: nobody who signs in waits for a gateway to take note."""
-        if delivery.provider is None or delivery.message_id is None:
+        delivery = approved.delivery
+        ours = reference(approved.id, delivery.send) if delivery.provider in self.take_our_id else None
+        message_id = delivery.message_id or ours
+        if delivery.provider is None or message_id is None:
             return
         try:
-            await self.queue.put(FeedbackJob(provider=delivery.provider, message_id=delivery.message_id))
+            await self.queue.put(FeedbackJob(provider=delivery.provider, message_id=message_id))
         except QueueUnavailable as error:
             self.journal("feedback", provider=delivery.provider, outcome="not_told", reason=str(error))
 

@@ -149,11 +149,13 @@ class Deliver:
             return None
 
     async def _note_taken(self, record: Record, wish: Wish, result: SendResult) -> Record:
-        """Writes who took the message where the claim names another, or where its id is needed later.
+        """Writes who took the message where the claim names another, or where its id is needed later, and is its own.
 
         It is out, so nothing may look as if it was not: what could not be written its receipt tells.
         """
-        if result.provider == record.verification.delivery.provider and not result.wants_feedback:
+        live = record.verification
+        ours = result.message_id == reference(live.id, live.delivery.send)
+        if result.provider == live.delivery.provider and (ours or not result.wants_feedback):
             return record
         now = self.clock()
         try:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from functions.domain.delivery import DeliveryStatus, Message, Outcome
+from functions.domain.delivery import DeliveryStatus, Message, Outcome, SendResult
+from functions.domain.routing import Route, Via
 from functions.usecases.follow_up import PATIENCE, SHORTEST_WAIT
 from functions.usecases.ports import ConfirmJob, FeedbackJob, Job, QueueUnavailable, SendJob
 from functions.usecases.start import StartCommand
-from tests.harness import Harness, another, call, fresh_number
+from tests.harness import Harness, RecordingProvider, another, call, fresh_number
 from tests.two_providers import (
     PATH,
     at_b,
@@ -328,6 +329,21 @@ class TestFeedback:
         assert harness.queue.later == []
         assert (await record_of(harness, verification)).verification.delivery.message_id is None
 
+    async def test_a_provider_that_takes_our_reference_for_its_id_is_told_and_nothing_is_stored_for_it(
+        self, harness: Harness
+    ) -> None:
+        harness.provider = RecordingProvider(name="infobip", otherwise=_taken_under_our_id)
+        harness.change_service(routes=(Route(providers=(Via(provider="infobip"),)),))
+        verification = (await start(harness)).json["id"]
+        message = harness.provider.messages[0]
+        stored = (await record_of(harness, verification)).verification.delivery
+
+        await _check(harness, verification, message.code.reveal())
+
+        ((job, _),) = harness.queue.later
+        assert job == FeedbackJob(provider="infobip", message_id=message.reference)
+        assert stored.message_id is None
+
     async def test_the_code_is_approved_also_where_nobody_can_be_told(self, harness: Harness) -> None:
         with_two(harness, takes("a", learns=True), takes("b"))
         verification = (await start(harness)).json["id"]
@@ -339,6 +355,10 @@ class TestFeedback:
         assert list(await hand_out(harness, FeedbackJob(provider="gone", message_id="m"))) == []
 
         assert [line["outcome"] for line in harness.journal.of("feedback")] == ["not_told"]
+
+
+def _taken_under_our_id(message: Message) -> SendResult:
+    return SendResult(provider="infobip", outcome=Outcome.ACCEPTED, message_id=message.reference, wants_feedback=True)
 
 
 class Learning:
