@@ -18,8 +18,5 @@ def table() -> Table:
             *((each.name, "as it is", _NO, _NO, _NO, "the first ends the program") for each in stored),
             ("salvo", "its digest", _YES, _YES, _YES, "each message for itself; another provider, or later again"),
         ],
-        note=(
-            "So their figures are those of a part of the work. The one-after-the-other program is what most tutorials "
-            "have, and its memory is the least."
-        ),
+        note="So their figures are those of a part of the work.",
     )
