@@ -8,13 +8,15 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.environments import say
 from infra.send.board import Board
 
 _BAR_EVERY, _LINE_EVERY = 0.25, 10.0
 """Seconds."""
+_BAR_WIDTH = 12
+"""Beside it the numbers of a million fit into 80 columns."""
 _MINUTE, _HOUR = 60, 3_600
 
 
@@ -55,7 +57,7 @@ def told(board: Board, rate: float) -> str:
     time = f", {duration(left / rate)} left" if rate and left else ""
     return (
         f"{board.queued:,} queued, {counts.sent:,} sent, {counts.refused:,} refused, {counts.failed:,} failed,"
-        f" {rate:,.0f} a second{time}"
+        f" {rate:,.0f}/s{time}"
     )
 
 
@@ -67,7 +69,7 @@ async def _show(show: Callable[[], None], every: float) -> None:
 
 @contextlib.contextmanager
 def _bar(board: Board, rate: Callable[[], float]) -> Iterator[tuple[Callable[[], None], float]]:
-    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=_BAR_WIDTH), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=board.messages)
 

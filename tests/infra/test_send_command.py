@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import csv
 import os
+import pty
 import random  # noqa: TID251 - seeded moments, not secrets
 import signal
 import sys
@@ -51,6 +52,10 @@ class Sender:
     def numbers(self) -> list[str]:
         return [f"+49151{n * 61_803_399 % 100_000_000:08d}" for n in range(1_000)]
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.api.port}"
+
     def write(self, count: int, *more: str) -> None:
         rows = [f"{number},{place % 7}" for place, number in enumerate(self.numbers[:count])]
         self.path.write_text("\n".join(["to,metadata.place", *rows, *more]) + "\n")
@@ -60,18 +65,29 @@ class Sender:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.process.pid, signal.SIGKILL)
 
-    async def start(self, *options: str, stdin: str = "") -> asyncio.subprocess.Process:
+    async def start(self, *options: str, stdin: int = asyncio.subprocess.DEVNULL) -> asyncio.subprocess.Process:
         services = self.path.with_name("services.toml")
         services.write_text(SERVICES)
         self.process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "infra.command", "send", str(self.path), "--services", str(services)),
             *("--local", "--port", str(self.api.port), *options),
             cwd=ROOT,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
         return self.process
+
+    async def answer(self, typed: str) -> Told:
+        """At a terminal."""
+        terminal, its_end = pty.openpty()
+        try:
+            os.write(terminal, typed.encode())
+            await self.start(stdin=its_end)
+            return await self.end()
+        finally:
+            os.close(terminal)
+            os.close(its_end)
 
     async def end(self) -> Told:
         assert self.process is not None
@@ -165,6 +181,20 @@ async def test_nothing_is_sent_without_a_yes(sender: Sender) -> None:
     assert "nobody is here to be asked, so nothing was sent: --yes sends 2 messages" in told.said
     assert "0.10 USD" in told.out
     assert not sender.api.asked
+
+
+async def test_who_is_asked_says_yes_or_nothing_is_sent(sender: Sender) -> None:
+    sender.write(2)
+
+    no = await sender.answer("\n")
+    assert (no.code, no.said.splitlines()[-1]) == (
+        1,
+        "Send 2 messages by " + sender.url + "? [y/N] salvo: nothing was sent",
+    )
+    assert not sender.api.sms
+
+    assert (await sender.answer("y\n")).code == 0
+    assert each_once(sender, 2)
 
 
 async def test_no_whole_number_is_told(sender: Sender) -> None:
