@@ -311,15 +311,19 @@ class TestASenderThatDies:
         assert await campaign.counts() == (6, 0, 0, 0)
         assert len(harness.provider.messages) == 6
 
-    async def test_is_told_of_by_the_record_where_its_message_comes_too_late(self, harness: Harness) -> None:
+    @pytest.mark.parametrize(("later", "counts"), [(20, (1, 0, 0, 0)), (CLAIM_LEASE + 30, (0, 0, 1, 0))])
+    async def test_is_told_of_by_the_record_where_its_message_comes_too_late(
+        self, harness: Harness, later: int, counts: tuple[int, int, int, int]
+    ) -> None:
         campaign = await queue_up(harness, numbers(1))
         harness.clock.advance(3590)
         await die_before_telling(campaign)
-        harness.clock.advance(20)
+        harness.clock.advance(later)
 
         await campaign.hand_out(delivered=2)
 
-        assert await campaign.counts() == (1, 0, 0, 0)
+        assert await campaign.counts() == counts
+        assert not any(item.get("code") == "too_late" for item in (await campaign.progress())["items"])
 
     async def test_is_told_of_by_the_record_where_the_guard_refuses_by_then(self, harness: Harness) -> None:
         campaign = await queue_up(harness, numbers(1))
@@ -329,6 +333,17 @@ class TestASenderThatDies:
         await campaign.hand_out(delivered=2)
 
         assert await campaign.counts() == (1, 0, 0, 0)
+
+    async def test_is_unknown_where_the_one_more_try_came_to_nothing(self, harness: Harness) -> None:
+        harness.change_service(on_unknown=OnUnknown.ONCE)
+        campaign = await queue_up(harness, numbers(1))
+        await die_before_telling(campaign)
+        harness.clock.advance(CLAIM_LEASE + 30)
+        harness.provider.script = [answer(Outcome.TRANSIENT)]
+
+        assert list(await campaign.hand_out(delivered=2)) == []
+
+        assert (await campaign.progress())["items"] == [{"index": 0, "status": "failed", "code": "unknown"}]
 
     async def test_is_inherited_as_the_service_wants(self, harness: Harness) -> None:
         harness.change_service(on_unknown=OnUnknown.ONCE)

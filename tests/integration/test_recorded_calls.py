@@ -242,7 +242,8 @@ async def _fail_to_send(deployment: Deployment) -> None:
         assert len((await deployment.started[SENDER].invoke(failing))["batchItemFailures"]) == 3
     short_of_time = await deployment.start(SENDER, limit=10)
     event = await deployment.queue({"to": fresh_number().e164})
-    assert len((await short_of_time.invoke(event))["batchItemFailures"]) == 1
+    # On a slow machine those that failed are back by now.
+    assert len((await short_of_time.invoke(event))["batchItemFailures"]) == len(event["Records"])
 
 
 async def _wait_for_receipts(deployment: Deployment) -> None:
