@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     load = Load(**{field.name: getattr(arguments, field.name) for field in fields(Load)})
-    if load.queued + load.batched > 1:
-        say("--queued and --batched are shares of the same starts: together they are at most 1")
+    if load.queued + load.batched + load.bulk > 1:
+        say("--queued, --batched and --bulk are shares of the same starts: together they are at most 1")
         return 1
     try:
         prices = with_own(dict(arguments.price))
@@ -73,6 +73,7 @@ def _add_traffic(parser: argparse.ArgumentParser) -> None:
     )
     _share_option(parser, "--queued", "share of starts with Prefer: respond-async, 0 to 1")
     _share_option(parser, "--batched", "share of starts that you put on the queue yourself, 0 to 1")
+    _share_option(parser, "--bulk", "share of starts in batches of a thousand, as ./salvo send makes them, 0 to 1")
     parser.add_argument(
         "--batch-size",
         type=_count(1, 10),
@@ -157,7 +158,7 @@ def _as_text(found: Bill, ways: Mapping[str, float]) -> Iterator[str]:
     )
     yield (
         f"A million starts: ${ways['http']:.2f} over HTTP, ${ways['queued']:.2f} with Prefer: respond-async,"
-        f" ${ways['batched']:.2f} in batches of {batch_size}, which wait once."
+        f" ${ways['batched']:.2f} put on the queue by {batch_size}, ${ways['bulk']:.2f} in batches of a thousand."
     )
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 UNCONFIRMED = 0.05
 """Share of messages whose receipt is not there in time: `confirm_within` waits as long as 19 of 20 take."""
 
+BULK_ITEMS, BULK_BATCH = 1_000, 100
+"""Starts of one request, as ./salvo send makes them, and messages that the bulk sender finds at once: the most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
@@ -17,6 +20,8 @@ class Load:
     """Share of starts with Prefer: respond-async."""
     batched: float = 0.0
     """Share of starts that are put on the queue directly."""
+    bulk: float = 0.0
+    """Share of starts that come in batches of a thousand over HTTP, and go through the bulk queue."""
     batch_size: int = 10
     """Messages that an invocation of the sender finds. Those of `queued` come one at a time."""
     returning: float = 0.0
@@ -52,7 +57,7 @@ class Load:
     @property
     def direct(self) -> float:
         """Share of starts that are sent within their request. Rounded, or 1 - 0.7 - 0.3 would not be nothing."""
-        return round(1 - self.queued - self.batched, 9)
+        return round(1 - self.queued - self.batched - self.bulk, 9)
 
     @property
     def sends_over_http(self) -> float:
@@ -67,8 +72,21 @@ class Load:
         return self.verifications * self.batched
 
     @property
+    def bulk_starts(self) -> float:
+        return self.verifications * self.bulk
+
+    @property
+    def bulk_requests(self) -> float:
+        return self.bulk_starts / BULK_ITEMS
+
+    @property
+    def starts_in_batches(self) -> float:
+        return self.batched_starts + self.bulk_starts
+
+    @property
     def batches(self) -> float:
-        return self.batched_starts / self.batch_size
+        """Invocations that found several."""
+        return self.batched_starts / self.batch_size + self.bulk_starts / BULK_BATCH
 
     @property
     def all_checks(self) -> float:
@@ -76,7 +94,7 @@ class Load:
 
     @property
     def looked_at_again(self) -> float:
-        return (self.sends_over_http + self.queued_starts + self.batched_starts) * self.confirmed
+        return (self.sends_over_http + self.queued_starts + self.starts_in_batches) * self.confirmed
 
     @property
     def sent_again(self) -> float:
@@ -98,7 +116,7 @@ class Load:
 
     @property
     def messages(self) -> float:
-        return self.sends_over_http + self.queued_starts + self.batched_starts + self.sent_again
+        return self.sends_over_http + self.queued_starts + self.starts_in_batches + self.sent_again
 
     @property
     def all_receipts(self) -> float:

@@ -5,7 +5,7 @@ Every number here is counted, measured or assumed, and says which. Where it had 
 
 from __future__ import annotations
 
-from infra.load import Load
+from infra.load import BULK_BATCH, Load
 
 MONTH = 730 * 3600
 """Seconds."""
@@ -21,6 +21,8 @@ INIT = 1.0
 # gateway without latency, on CPython 3.11: 2.3, 2.6, 1.7, 2.8 ms; and 1.6 ms for a batch, 0.6 for each message.
 START_CPU, QUEUE_CPU, CHECK_CPU, RECEIPT_CPU = 0.003, 0.003, 0.002, 0.003
 BATCH_CPU, MESSAGE_CPU = 0.002, 0.0006
+BULK_REQUEST_CPU = 1.0
+"""A thousand numbers are looked at, and put on the queue in a hundred calls. Assumed."""
 
 # Bytes of log, measured on the same run; tests/infra/test_cost.py measures them again. Metrics are a line for each
 # invocation; those of a check and of a receipt are counted with its line.
@@ -41,8 +43,11 @@ KEYS_FRESH_FOR, CALLERS_FRESH_FOR = 300, 60
 """Seconds between two look-ups of a secret by a sandbox that is in use."""
 PEAK = 4
 """How many times the average load the sandboxes are kept for. Assumed."""
-IDLE_POLLERS, LONG_POLL = 5, 20
-"""Lambda asks an empty queue with five pollers, each for up to 20 seconds at a time."""
+IDLE_POLLERS, LONG_POLL, QUEUES = 5, 20, 2
+"""Lambda asks an empty queue with five pollers, each for up to 20 seconds at a time: the queue and the bulk queue."""
+TEN = 10
+"""Messages of one request to SQS."""
+FUNCTIONS = 4
 
 SECRETS = 2
 """Keys and callers. Each provider has one of its own."""
@@ -52,21 +57,24 @@ FAILOVER_METRICS = 2
 """As those of a provider, where a route names two of them."""
 COUNTRY_METRICS, RULE_METRICS = 2, 3
 """Of one country, and of rules that deny now and then. AWS counts them in the hours in which something is told."""
-ALARM_METRICS = 25
+ALARM_METRICS = 28
 """What the alarms of infra/monitoring.yaml look at: AWS counts the metrics of an alarm, not the alarms."""
 GUARD_WRITES, GUARD_READS, CONVERSION_WRITES = 3, 2, 2
 """Units: of a start that names an address, for address, block and country; the block's last two hours, and what
 is read for many starts; and of an approval, for block and country. tests/contract/test_write_units.py counts writes."""
-KEY_USERS = 6
-"""Table, both queues, logs, topic: each renews its data key every five minutes. Assumed."""
+BATCH_WRITES, PROGRESS_WRITES = 2, 2
+"""Units: of a batch's item, when it is begun and when all of it is queued; and of it with what an invocation adds: a
+thousand places are 4 kB at the end. Assumed."""
+KEY_USERS = 7
+"""Table, three queues, logs, topic: each renews its data key every five minutes. Assumed."""
 
 
 def http_requests(load: Load) -> float:
-    return load.sends_over_http + load.queued_starts + load.all_checks + load.all_receipts
+    return api_invocations(load) + load.all_receipts
 
 
 def api_invocations(load: Load) -> float:
-    return load.sends_over_http + load.queued_starts + load.all_checks
+    return load.sends_over_http + load.queued_starts + load.bulk_requests + load.all_checks
 
 
 def sender_invocations(load: Load) -> float:
@@ -101,9 +109,10 @@ def write_units(load: Load) -> float:
     fresh, back = 1 - load.returning, load.returning
     first = load.verifications * load.direct * (fresh + 2 * back)
     queued = load.queued_starts * (fresh + 2 * back + 1)
-    batched = load.batched_starts * (fresh + 3 * back)
+    batched = load.starts_in_batches * (fresh + 3 * back)
+    bulk = load.bulk_requests * BATCH_WRITES + load.bulk_starts / BULK_BATCH * PROGRESS_WRITES
     keys = 2 * load.idempotent * (load.sends_over_http + load.queued_starts)
-    starts = first + queued + batched + 2 * load.verifications * load.resends + keys
+    starts = first + queued + batched + bulk + 2 * load.verifications * load.resends + keys
     checks = load.all_checks + load.approvals * CONVERSION_WRITES * load.guard
     return (
         starts + _guarded(load) * GUARD_WRITES + checks + load.all_receipts * (1 + load.confirmed) + _of_providers(load)
@@ -112,7 +121,7 @@ def write_units(load: Load) -> float:
 
 def _guarded(load: Load) -> float:
     """Starts and resends that the guard is asked of."""
-    return (load.sends_over_http + load.queued_starts + load.batched_starts) * load.guard
+    return (load.sends_over_http + load.queued_starts + load.starts_in_batches) * load.guard
 
 
 def _of_providers(load: Load) -> float:
@@ -131,12 +140,13 @@ def circuit_looks(load: Load) -> float:
 
 
 def queue_requests(load: Load) -> float:
-    """Sent, received and deleted; a batch is one of each."""
-    return 3 * (load.queued_starts + load.batches + load.later_jobs)
+    """Sent, received and deleted, ten messages at a time where there are as many."""
+    own = load.batched_starts / load.batch_size
+    return 3 * (load.queued_starts + own + load.bulk_starts / TEN + load.later_jobs)
 
 
 def idle_polls(_load: Load) -> float:
-    return IDLE_POLLERS * MONTH / LONG_POLL
+    return QUEUES * IDLE_POLLERS * MONTH / LONG_POLL
 
 
 def log_gigabytes(load: Load) -> float:
@@ -194,8 +204,8 @@ def traces(load: Load) -> float:
 
 
 def snapshot_gigabyte_seconds(load: Load) -> float:
-    """One version of each of the three functions. Each older one that is kept costs the same again."""
-    return 3 * load.gigabytes * MONTH * load.snap_start
+    """One version of each function. Each older one that is kept costs the same again."""
+    return FUNCTIONS * load.gigabytes * MONTH * load.snap_start
 
 
 def gigabytes_restored(load: Load) -> float:
@@ -207,7 +217,8 @@ def _processor(load: Load) -> float:
         load.sends_over_http * START_CPU
         + load.queued_starts * (QUEUE_CPU + BATCH_CPU + MESSAGE_CPU)
         + load.batches * BATCH_CPU
-        + load.batched_starts * MESSAGE_CPU
+        + load.starts_in_batches * MESSAGE_CPU
+        + load.bulk_requests * BULK_REQUEST_CPU
         + load.later_jobs * (QUEUE_CPU + BATCH_CPU + MESSAGE_CPU)
         + load.all_checks * CHECK_CPU
         + load.all_receipts * RECEIPT_CPU

@@ -24,6 +24,7 @@ RECEIPTS_TIMEOUT = 15.0
 VISIBILITY_TIMEOUT = 90
 """Seconds, as in infra/messaging.yaml."""
 
+SENDER_CONCURRENCY = 10
 BULK_BATCH, BULK_WINDOW, BULK_CONCURRENCY = 100, 1.0, 5
 """Messages, seconds and senders at once, as in template.yaml."""
 
@@ -88,17 +89,24 @@ async def start_system(
         await base.gateway.change(provider="aws_sms", receipts_url=url + _AWS_EVENTS)
         await api.warm()
         await stack.enter_async_context(
-            EventSource.start(sender, endpoint=base.resources.endpoint, queue_url=base.resources.queue_url)
+            EventSource.start(
+                sender,
+                endpoint=base.resources.endpoint,
+                queue_url=base.resources.queue_url,
+                max_concurrency=SENDER_CONCURRENCY,
+            )
         )
-        await stack.enter_async_context(_bulk_source(bulk, base.resources))
+        await stack.enter_async_context(
+            bulk_source(bulk, endpoint=base.resources.endpoint, queue_url=base.resources.bulk_queue_url)
+        )
         yield System(base=base, url=url)
 
 
-def _bulk_source(bulk: Function, resources: Resources) -> AbstractAsyncContextManager[EventSource]:
+def bulk_source(bulk: Function, *, endpoint: str, queue_url: str) -> AbstractAsyncContextManager[EventSource]:
     return EventSource.start(
         bulk,
-        endpoint=resources.endpoint,
-        queue_url=resources.bulk_queue_url,
+        endpoint=endpoint,
+        queue_url=queue_url,
         batch_size=BULK_BATCH,
         window=BULK_WINDOW,
         max_concurrency=BULK_CONCURRENCY,

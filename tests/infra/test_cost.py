@@ -39,7 +39,8 @@ def loads(draw: st.DrawFn) -> Load:
     return Load(
         verifications=draw(st.integers(1, 10**9)),
         queued=queued,
-        batched=draw(st.floats(0.0, 1.0 - queued)),
+        batched=(batched := draw(st.floats(0.0, 1.0 - queued))),
+        bulk=draw(st.floats(0.0, max(1.0 - queued - batched, 0.0))),
         batch_size=draw(st.integers(1, 10)),
         returning=draw(SHARES),
         idempotent=draw(SHARES),
@@ -83,6 +84,17 @@ def test_a_batch_of_ten_waits_once_and_is_one_invocation() -> None:
     assert lines["Lambda, waiting for the gateway"].quantity == pytest.approx(15_000)
     assert lines["SQS"].quantity == pytest.approx(300_000)
     assert lines["DynamoDB, writes"].quantity == pytest.approx(1_000_000)
+
+
+def test_a_thousand_in_a_request_are_ten_invocations_and_go_to_sqs_by_tens() -> None:
+    lines = {line.name: line for line in bill(replace(PLAIN, bulk=1.0, checks=0.0), sms_price=0.05).by_use}
+
+    assert lines["HTTP API"].quantity == pytest.approx(1_000)
+    assert lines["Lambda, invocations"].quantity == pytest.approx(11_000)
+    assert lines["Lambda, waiting for the gateway"].quantity == pytest.approx(1_500)
+    assert lines["SQS"].quantity == pytest.approx(300_000)
+    # A code is one; a batch two when it begins, and two each time that a hundred are told of.
+    assert lines["DynamoDB, writes"].quantity == pytest.approx(1_000_000 + 2_000 + 20_000)
 
 
 def test_what_costs_more_write_units_is_counted_as_the_architecture_says() -> None:
@@ -152,8 +164,8 @@ def test_a_stack_that_nobody_uses_costs_what_stands() -> None:
     assert standing["Secrets"] == pytest.approx(1.20)
     assert standing["Metrics"] == pytest.approx(9.00)
     assert standing["Dashboard"] == pytest.approx(3.00)
-    # Five pollers, each every 20 s, for 730 hours.
-    assert standing["SQS, asked while empty"] == pytest.approx(657_000 * 0.40 / 1e6)
+    # Five pollers at each of two queues, each every 20 s, for 730 hours.
+    assert standing["SQS, asked while empty"] == pytest.approx(1_314_000 * 0.40 / 1e6)
 
 
 def test_what_is_turned_on_is_paid_for_and_what_is_off_is_not() -> None:
@@ -233,6 +245,7 @@ def test_the_command_tells_machines_the_same(capsys: pytest.CaptureFixture[str])
     ("options", "sentence"),
     [
         (["--queued", "0.6", "--batched", "0.6"], "together they are at most 1"),
+        (["--batched", "0.6", "--bulk", "0.6"], "together they are at most 1"),
         (["--price", "lambda=1"], "there is no price lambda"),
     ],
 )

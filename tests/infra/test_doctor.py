@@ -276,16 +276,18 @@ async def test_dead_letters_fail_with_their_runbook(salvo: Subject, ward: Ward) 
 
 
 @pytest.mark.parametrize(
-    ("attribute", "worse", "good", "about"),
+    ("queue", "attribute", "worse", "good", "about"),
     [
-        ("VisibilityTimeout", "89", "90", "queue"),
-        ("RedrivePolicy", "", None, "queue's dead letters"),
+        ("Queue", "VisibilityTimeout", "89", "90", "queue"),
+        ("Queue", "RedrivePolicy", "", None, "queue's dead letters"),
+        ("BulkQueue", "VisibilityTimeout", "359", "360", "bulk queue"),
+        ("BulkQueue", "RedrivePolicy", "", None, "bulk queue's dead letters"),
     ],
 )
 async def test_a_queue_that_was_changed_by_hand_fails(
-    salvo: Subject, ward: Ward, attribute: str, worse: str, good: str | None, about: str
+    salvo: Subject, ward: Ward, queue: str, attribute: str, worse: str, good: str | None, about: str
 ) -> None:
-    url = salvo.stack.id_of("Queue")
+    url = salvo.stack.id_of(queue)
     async with ward.client("sqs") as sqs:
         before = (await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute]))["Attributes"][attribute]
         await sqs.set_queue_attributes(QueueUrl=url, Attributes={attribute: worse})
@@ -306,14 +308,18 @@ async def test_a_queue_that_was_changed_by_hand_fails(
         ({"FunctionResponseTypes": []}, "one failure sends a whole batch again", "./salvo deploy"),
     ],
 )
-async def test_a_queue_that_does_not_reach_the_sender_fails(
-    salvo: Subject, ward: Ward, change: dict[str, Any], told: str, advice: str
+@pytest.mark.parametrize(
+    ("source", "about"),
+    [("SenderFunctionQueued", "event source"), ("BulkSenderFunctionQueued", "bulk event source")],
+)
+async def test_a_queue_that_does_not_reach_its_sender_fails(
+    salvo: Subject, ward: Ward, change: dict[str, Any], told: str, advice: str, source: str, about: str
 ) -> None:
-    mapping = salvo.stack.id_of("SenderFunctionQueued")
+    mapping = salvo.stack.id_of(source)
     good = {"Enabled": True, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
     async with ward.client("lambda") as client:
         await client.update_event_source_mapping(UUID=mapping, **change)
-        (finding,) = await event_source.check_event_source(salvo)
+        finding = await _only(event_source.check_event_source, salvo, about)
         await client.update_event_source_mapping(UUID=mapping, **good)
 
     assert (finding.level, finding.advice) == (Level.FAIL, advice.format(mapping))
