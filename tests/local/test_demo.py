@@ -59,7 +59,7 @@ def test_a_provider_that_there_is_not_is_told_with_those_that_there_are() -> Non
     done = demo("--provider", "twilio,pigeon")
 
     assert done.returncode == 2
-    assert "'pigeon' is no provider; there are aliyun, aws_sms, infobip" in done.stderr
+    assert "'pigeon' is no provider; there are aliyun, aliyun_batch, aws_sms" in done.stderr
 
 
 def test_a_provider_that_is_down_has_to_be_one_that_is_asked() -> None:

@@ -132,7 +132,7 @@ def test_a_mistake_in_a_route_is_named_with_its_place(route: Any, problem: str) 
 def test_an_unknown_provider_is_told_which_there_are() -> None:
     (problem,) = mistakes_of({"providers": [{"name": "twillio"}]})
 
-    assert problem.startswith("shop.routes[0].providers[0]: twillio: is no provider; there are aliyun, aws_sms, ")
+    assert problem.startswith("shop.routes[0].providers[0]: twillio: is no provider; there are aliyun, aliyun_batch, ")
 
 
 def test_a_locale_that_is_none_is_named() -> None:
