@@ -252,3 +252,28 @@ def test_a_refusal_does_not_repeat_the_number(text: str) -> None:
     assert digits not in shown
     assert digits[3:9] not in shown
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+CALLING_CODES = st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE))
+
+
+@given(code=CALLING_CODES, rest=st.text(string.digits, min_size=4, max_size=12))
+def test_what_is_taken_is_what_libphonenumber_calls_valid_and_spells_so(code: int, rest: str) -> None:
+    text = f"+{code}{rest}"
+    try:
+        taken = parse_phone_number(text).e164 == text
+    except InvalidPhoneNumber:
+        taken = False
+
+    assert taken is is_valid_and_canonical(text)
+
+
+def is_valid_and_canonical(text: str) -> bool:
+    if not 8 <= len(text) <= 16:
+        return False
+    try:
+        parsed = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return False
+    spelled = phonenumbers.format_number(parsed, PhoneNumberFormat.E164)
+    return spelled == text and phonenumbers.is_valid_number(parsed)

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions import telemetry
 from functions.runtime import Runtime
@@ -123,6 +126,33 @@ def test_a_fact_does_not_replace_what_a_line_says_of_itself() -> None:
     (line,) = logged(lambda: journal("send", message="another", level="ERROR", name="n", args="a"))
 
     assert (line["message"], line["level"], line["name"], line["args"]) == ("send", "INFO", "n", "a")
+
+
+@given(
+    facts=st.dictionaries(
+        st.sampled_from(["provider", "outcome", "milliseconds", "message", "level", "cold_start", "name"]),
+        st.text(st.characters(exclude_categories=["Cs"])) | st.integers(0, 2**53) | st.floats(-1e9, 1e9),
+    ),
+    of_the_request=st.dictionaries(
+        st.sampled_from(["function_name", "cold_start", "caller", "function_arn"]), st.text(max_size=5) | st.booleans()
+    ),
+    trace=st.none() | st.just("Root=1-abc;Parent=def"),
+)
+def test_a_line_of_the_journal_is_what_powertools_would_make_of_it(
+    facts: dict[str, Any], of_the_request: dict[str, Any], trace: str | None
+) -> None:
+    formatter = telemetry.JsonLines()
+    formatter.append_keys(**of_the_request)
+    record = logging.LogRecord("salvo", logging.INFO, "file", 7, "send", (), None)
+    record.__dict__["facts"] = facts
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("_X_AMZN_TRACE_ID", raising=False)
+        if trace is not None:
+            environment.setenv("_X_AMZN_TRACE_ID", trace)
+
+        line, theirs = formatter.format(record), LambdaPowertoolsFormatter.format(formatter, record)
+
+    assert json.loads(line) == json.loads(theirs)
 
 
 def test_facts_that_are_none_are_left_out() -> None:
