@@ -40,7 +40,7 @@ def _of_the_fleet(run: Run) -> Iterator[Limit]:
         yield Limit(
             name="the rate's share for logins",
             share=fleet.logins / (sum(fleet.rates) * (1 - fleet.bulk_share)),
-            remedy="a greater rate: logins beyond a tenth of it wait behind the campaign",
+            remedy="a greater rate: beyond a tenth of it logins take the campaign's part",
         )
     yield Limit(
         name="the AWS account's concurrency",
