@@ -8,16 +8,15 @@ from pathlib import Path
 
 from functions.service_file import ServiceFileError
 from functions.settings import SHIPPED_SERVICES
-from infra.aws import AWS_ERRORS, AwsUnavailable, explain
-from infra.deployed import NotDeployed
 from infra.environments import say
-from infra.send import ledger, target
+from infra.send import ledger
 from infra.send.beginning import DEFAULT_SERVICE, begin
 from infra.send.going_on import go_on, put_away
 from infra.send.problems import Unusable
 from infra.send.results import result_path
 from infra.send.sending import send
 from infra.send.table import COLUMNS, METADATA, open_table
+from infra.send.target import Target, local
 
 _LEAST_RATE, _MOST_RATE = 0.1, 100_000
 
@@ -50,14 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     try:
         return _run(arguments)
-    except (Unusable, NotDeployed, AwsUnavailable) as error:
+    except Unusable as error:
         say(str(error))
     except ServiceFileError as error:
         say(f"{arguments.services} has mistakes:\n{error}")
     except sqlite3.Error as error:
         say(f"{ledger.folder_of(arguments.file)}: {error}")
-    except AWS_ERRORS as error:
-        say(explain(error))
     except OSError as error:
         say(f"{error.filename or arguments.file}: {error.strerror or error}")
     return 1
@@ -73,9 +70,17 @@ def _run(arguments: argparse.Namespace) -> int:
                 return 0
             put_away(arguments.file, begun, book)
             begun = None
-        there = target.of_stack(arguments.stack, arguments.region) if arguments.stack else target.local(arguments.port)
+        there = _target(arguments)
         campaign, key = begin(arguments, table, book, there) if begun is None else go_on(arguments, begun, book, there)
         return send(table, book, campaign, key, most=arguments.rate)
+
+
+def _target(arguments: argparse.Namespace) -> Target:
+    if arguments.local:
+        return local(arguments.port)
+    from infra.send.stack import target_of  # noqa: PLC0415 - takes longer to load than all else, and AWS is for stacks
+
+    return target_of(arguments.stack, arguments.region)
 
 
 def _rate(text: str) -> float:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functions.guard_file import Spending
 from functions.service_file import Configuration
 from infra.bill import bill, total
-from infra.load import Load
+from infra.load import BULK_BATCH, Load
 from infra.send.tally import Place, Tally
 
 BULK_SHARE = 0.9
 """Of an account's rate. The rest is kept for people who wait for a login code."""
-BATCH = 100
-"""Messages that an invocation of the bulk sender finds at most, as template.yaml has it."""
 INVOCATION = 2.0
 """Seconds of one. Assumed: half a second until the batch is full, the provider, and the way there and back."""
 
@@ -78,8 +76,8 @@ def _row(place: Place, tally: Tally, spending: Spending) -> Row:
 
 def _times(tally: Tally, configuration: Configuration, concurrency: int, most: float | None) -> list[tuple[float, str]]:
     """Seconds that each bottleneck needs by itself: they work side by side, so the slowest decides."""
-    throughput = concurrency * BATCH / INVOCATION
-    sender = f"{concurrency} bulk senders with {BATCH} messages each, {INVOCATION:g} s at a time (assumed)"
+    throughput = concurrency * BULK_BATCH / INVOCATION
+    sender = f"{concurrency} bulk senders with {BULK_BATCH} messages each, {INVOCATION:g} s at a time (assumed)"
     found = [(tally.total / throughput, sender)]
     for provider, messages in tally.by_provider.items():
         settings = configuration.providers.get(provider)
@@ -100,8 +98,7 @@ def _aws(tally: Tally, configuration: Configuration) -> float:
     )
     load = Load(
         verifications=tally.total,
-        batched=1.0,
-        batch_size=BATCH,
+        bulk=1.0,
         resends=0.0,
         checks=0.0,
         receipts=False,
