@@ -29,6 +29,8 @@ WARM_UP = 20
 _SECONDS = 900
 """That one order may take."""
 _VISIBILITY_TIMEOUT = 90
+_SHOWN, _WIDE = 15, 500
+"""Lines, and characters of each, of what a contender printed before it failed."""
 _PROVIDER = "yunpian"
 
 
@@ -133,7 +135,7 @@ class Entrant:
             answer = await self.child.read_line()
         told: dict[str, Any] = json.loads(answer) if answer else {"error": "it ended"}
         if "error" in told:
-            raise Failed(f"{self.contender.name}: {told['error']}\n{self.output.read_text(errors='replace')[-2000:]}")
+            raise Failed(f"{self.contender.name}: {told['error']}\n{_last_lines(self.output)}")
         return told
 
     async def _forget_the_inbox(self) -> None:
@@ -144,6 +146,12 @@ class Entrant:
         async with aiohttp.ClientSession() as http, http.get(f"{self.gateway.url}/inbox/count.json") as answer:
             found: dict[str, int] = await answer.json()
             return found
+
+
+def _last_lines(output: Path) -> str:
+    """Without those of the metrics, which are long."""
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join([line[:_WIDE] for line in lines if not line.startswith('{"_aws"')][-_SHOWN:])
 
 
 async def _drop(resources: Resources) -> None:
