@@ -8,6 +8,7 @@ nobody came aboard: whoever is alone waits for two turns, some microseconds, and
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -20,12 +21,14 @@ R = TypeVar("R")
 @dataclass(slots=True, eq=False)
 class _Load(Generic[K, V, R]):
     asked: dict[K, V] = field(default_factory=dict)
-    waiting: int = 0
+    waiting: Counter[K] = field(default_factory=Counter)
     carried: asyncio.Task[Mapping[K, R]] = field(init=False)
 
-    async def leave(self) -> None:
-        """Whoever goes last, broken off or not, leaves no task behind."""
-        self.waiting -= 1
+    async def leave(self, key: K) -> None:
+        """What nobody waits for any more is not asked for, if there is still time. Whoever goes last leaves no task."""
+        self.waiting[key] -= 1
+        if not self.waiting[key]:
+            del self.waiting[key], self.asked[key]
         if not self.waiting and not self.carried.done():
             self.carried.cancel()
             await asyncio.wait({self.carried})
@@ -49,13 +52,13 @@ class Together(Generic[K, V, R]):
         """The key's result. A key that is aboard already keeps its value."""
         load = self._open or self._new_load()
         load.asked.setdefault(key, value)
-        load.waiting += 1
+        load.waiting[key] += 1
         if len(load.asked) == self.most:
             self._open = None
         try:
             return (await asyncio.shield(load.carried))[key]
         finally:
-            await load.leave()
+            await load.leave(key)
 
     def _new_load(self) -> _Load[K, V, R]:
         self._open = load = _Load[K, V, R]()
@@ -69,4 +72,4 @@ class Together(Generic[K, V, R]):
             await asyncio.sleep(0)
         if self._open is load:
             self._open = None
-        return await self.carry(load.asked)
+        return await self.carry(dict(load.asked))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Generic
 
 from functions.domain.delivery import Message, Outcome, SendResult
@@ -13,9 +13,13 @@ from functions.providers.account import Account
 from functions.providers.credentials import S
 from functions.providers.gateway import Gateway, Request
 from functions.providers.transport import Answer, Timeouts, submit, without_answer
+from functions.together import Together
 
 LARGEST_ANSWER = 1_048_576
 """Bytes: an entry of an answer has some hundreds of them, and there can be a thousand."""
+
+_MOST_AT_ONCE = 1_000
+"""As many as a sandbox sends side by side."""
 
 OF_ONE_MESSAGE = frozenset({Outcome.REJECTED_NUMBER, Outcome.REJECTED_CONTENT, Outcome.THROTTLED_RECIPIENT})
 """Refusals that say nothing of the messages beside it."""
@@ -37,30 +41,13 @@ class Bulk(Generic[S]):
     """
 
 
-@dataclass(slots=True)
-class _Load:
-    """Messages that travel together. No number comes twice: answers tell them apart by it, or not at all."""
-
-    kind: Hashable
-    messages: dict[str, Message] = field(default_factory=dict, repr=False)
-    """By the number."""
-    sent: asyncio.Task[Mapping[str, SendResult]] = field(init=False, repr=False)
-
-    async def leave(self, number: str) -> None:
-        """The message is not sent if there is still time. Whoever goes last leaves no task behind."""
-        del self.messages[number]
-        if not self.messages:
-            self.sent.cancel()
-            await asyncio.wait({self.sent})
-
-
-@dataclass(slots=True)
 class SentTogether(Generic[S]):
     """The port `Provider`. What is alone in its moment, or of no kind, goes by the single call."""
 
-    single: Gateway[S]
-    bulk: Bulk[S]
-    _open: dict[Hashable, _Load] = field(default_factory=dict, init=False, repr=False)
+    def __init__(self, single: Gateway[S], bulk: Bulk[S]) -> None:
+        self.single = single
+        self.bulk = bulk
+        self._leaving: Together[str, Message, SendResult] = Together(self._carry, _MOST_AT_ONCE)
 
     @property
     def name(self) -> str:
@@ -77,43 +64,38 @@ class SentTogether(Generic[S]):
         return await self.single.approved(message_id)
 
     async def send(self, message: Message) -> SendResult:
-        """One request for all of a kind that are sent in the same turn of the loop. The outcome is each one's own."""
-        kind, number = self.bulk.kind(message), message.to.e164
-        load = self._open.get(kind)
-        if kind is None or (load is not None and number in load.messages):
+        """One request for all of a kind that are sent in the same moment. The outcome is each one's own."""
+        number = message.to.e164
+        # No number twice: answers tell messages apart by it, or not at all.
+        if self.bulk.kind(message) is None or self._leaving.has(number):
             return await self.single.send(message)
-        load = load or self._new_load(kind)
-        load.messages[number] = message
-        if len(load.messages) == self.bulk.most:
-            self._close(load)
-        try:
-            results = await asyncio.shield(load.sent)
-        except asyncio.CancelledError:
-            await load.leave(number)
-            raise
-        return results[number]
+        if await self.single.credentials_in_time() is None:
+            return self.single.without_credentials()
+        return await self._leaving.ask(number, message)
 
-    def _new_load(self, kind: Hashable) -> _Load:
-        """It leaves in the next turn, in a task of its own: a waiter that is cancelled takes nobody's message along."""
-        self._open[kind] = load = _Load(kind)
-        load.sent = asyncio.create_task(self._carry(load))
-        return load
+    async def _carry(self, messages: Mapping[str, Message]) -> Mapping[str, SendResult]:
+        kinds: dict[Hashable, list[Message]] = {}
+        for message in messages.values():
+            kinds.setdefault(self.bulk.kind(message), []).append(message)
+        loads = [
+            of_a_kind[start : start + self.bulk.most]
+            for of_a_kind in kinds.values()
+            for start in range(0, len(of_a_kind), self.bulk.most)
+        ]
+        results = await asyncio.gather(*(self._send(load) for load in loads))
+        return {
+            message.to.e164: result
+            for load, of_load in zip(loads, results, strict=True)
+            for message, result in zip(load, of_load, strict=True)
+        }
 
-    def _close(self, load: _Load) -> None:
-        if self._open.get(load.kind) is load:
-            del self._open[load.kind]
-
-    async def _carry(self, load: _Load) -> Mapping[str, SendResult]:
-        self._close(load)
+    async def _send(self, messages: Sequence[Message]) -> Sequence[SendResult]:
+        if len(messages) == 1:
+            return [await self.single.send(messages[0])]
         secret = await self.single.credentials_in_time()
-        messages = list(load.messages.values())
         if secret is None:
-            results: Sequence[SendResult] = [self.single.without_credentials()] * len(messages)
-        elif len(messages) == 1:
-            results = [await self.single.send(messages[0])]
-        else:
-            results = await self._in_one_request(messages, secret)
-        return {message.to.e164: result for message, result in zip(messages, results, strict=True)}
+            return [self.single.without_credentials()] * len(messages)
+        return await self._in_one_request(messages, secret)
 
     async def _in_one_request(self, messages: Sequence[Message], secret: S) -> Sequence[SendResult]:
         now, timeouts = asyncio.get_running_loop().time, self.single.timeouts
