@@ -86,7 +86,12 @@ def of_a_million_starts(load: Load, prices: Mapping[str, Price]) -> dict[str, fl
     """US dollars for starting a million by each way, with nothing else done."""
     only = replace(load, verifications=1_000_000, checks=0.0, resends=0.0, receipts=False)
     only = replace(only, queued=0.0, batched=0.0, bulk=0.0)
-    ways = {"http": only, **{way: replace(only, **{way: 1.0}) for way in ("queued", "batched", "bulk")}}
+    ways = {
+        "http": only,
+        "queued": replace(only, queued=1.0),
+        "batched": replace(only, batched=1.0),
+        "bulk": replace(only, bulk=1.0),
+    }
     return {way: total(_lines(BY_USE, started, prices)) for way, started in ways.items()}
 
 

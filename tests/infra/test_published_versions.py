@@ -119,7 +119,9 @@ def test_a_changed_parameter_publishes_a_version(resources: Resources, function:
     assert _parameters_in(version) == OF_VERSIONS
     assert resources[function]["Properties"]["Description"] == version
     # Reserved concurrency is the function's and no version's. A version with nothing new would fail the deployment.
-    assert used - OF_VERSIONS <= {"ApiConcurrency", "SenderReservedConcurrency", "SenderConcurrency"}
+    assert used - OF_VERSIONS <= {
+        *("ApiConcurrency", "SenderReservedConcurrency", "SenderConcurrency", "BulkConcurrency"),
+    }
 
 
 def test_the_longest_parameters_fit_into_a_description() -> None:

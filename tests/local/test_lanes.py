@@ -27,10 +27,10 @@ from tests.harness import fresh_number
 CAMPAIGN = 100_000
 RATE = 20
 """Messages a second of the account, which keeps the campaign from taking the whole machine."""
-GATEWAY = 3.0
+GATEWAY = 2.0
 """Seconds that it takes for a message."""
-LOGINS, EVERY = 150, 0.2
-"""And the seconds between two of them: two and a half a second by each account, of which the campaign's keeps two free."""
+LOGINS, EVERY = 120, 0.25
+"""And the seconds between two of them: two a second by each account, as many as the campaign leaves free."""
 WARM_UP = 30
 UNDER_WAY = 50
 """Messages of the campaign after which it is going."""
