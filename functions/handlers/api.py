@@ -49,17 +49,7 @@ async def build(
     parts = await build_sending(settings.common, settings.sending, clients, connections, remaining)
     tokens, batches = TokenSigner(parts.keys), DynamoBatchStore(parts.table, secrets.token_bytes)
     api = Api(
-        start=StartVerification(
-            services=services,
-            keys=parts.keys,
-            guard=parts.guard,
-            reserve=parts.reserve,
-            deliver=parts.deliver,
-            queue=parts.queue,
-            once=Once(answers=DynamoAnswerStore(parts.table, secrets.token_bytes), clock=wall_clock),
-            entropy=secrets.token_bytes,
-            clock=wall_clock,
-        ),
+        start=_start(settings, parts),
         start_batch=_start_batch(settings, parts, batches),
         show_batch=ShowBatch(batches=batches),
         check=CheckVerification(
@@ -84,6 +74,20 @@ async def build(
         name_caller=name_caller,
     )
     return create_app(api, journal), parts.ready
+
+
+def _start(settings: ApiSettings, parts: SendingParts) -> StartVerification:
+    return StartVerification(
+        services=settings.common.configuration.services,
+        keys=parts.keys,
+        guard=parts.guard,
+        reserve=parts.reserve,
+        deliver=parts.deliver,
+        queue=parts.queue,
+        once=Once(answers=DynamoAnswerStore(parts.table, secrets.token_bytes), clock=wall_clock),
+        entropy=secrets.token_bytes,
+        clock=wall_clock,
+    )
 
 
 def _start_batch(settings: ApiSettings, parts: SendingParts, batches: DynamoBatchStore) -> StartBatch:

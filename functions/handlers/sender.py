@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from functions.aws import Clients
 from functions.domain.part import part
+from functions.domain.service import Service
 from functions.handlers.providers import Readiness, learning
-from functions.handlers.sending import build_sending
+from functions.handlers.sending import SendingParts, build_sending
 from functions.queues.messages import decode_job
 from functions.queues.sqs import BULK_DELIVERIES, MOST_DELIVERIES, Failed, SqsDeadLetters, SqsRedelivery
 from functions.runtime import Connections, Runtime, TimeLeft, wall_clock
@@ -68,28 +69,10 @@ class Sender:
 async def build(settings: SenderSettings, clients: Clients, connections: Connections, remaining: TimeLeft) -> Sender:
     services = settings.common.configuration.services
     parts = await build_sending(settings.common, settings.sending, clients, connections, remaining)
-    send = SendQueued(
-        services=services,
-        store=parts.store,
-        keys=parts.keys,
-        guard=parts.guard,
-        reserve=replace(parts.reserve, store=VerificationsTogether(parts.store)),
-        deliver=parts.deliver,
-        clock=wall_clock,
-        journal=journal,
-    )
-    confirm = ConfirmDelivery(
-        services=services,
-        store=parts.store,
-        keys=parts.keys,
-        deliver=parts.deliver,
-        clock=wall_clock,
-        journal=journal,
-    )
     batch = SendBatch(
         decode=decode_job,
-        send=send,
-        confirm=confirm,
+        send=_send(services, parts),
+        confirm=_confirm(services, parts),
         give_feedback=GiveFeedback(providers=learning(parts.providers), journal=journal),
         longest=parts.deliver.submit.longest,
         dead_letters=SqsDeadLetters(parts.sqs, settings.dead_letter_queue_url),
@@ -106,6 +89,30 @@ async def build(settings: SenderSettings, clients: Clients, connections: Connect
         BULK_DELIVERIES if settings.sending.lane == BULK else MOST_DELIVERIES,
     )
     return Sender(batch, redelivery, parts.ready)
+
+
+def _send(services: Mapping[str, Service], parts: SendingParts) -> SendQueued:
+    return SendQueued(
+        services=services,
+        store=parts.store,
+        keys=parts.keys,
+        guard=parts.guard,
+        reserve=replace(parts.reserve, store=VerificationsTogether(parts.store)),
+        deliver=parts.deliver,
+        clock=wall_clock,
+        journal=journal,
+    )
+
+
+def _confirm(services: Mapping[str, Service], parts: SendingParts) -> ConfirmDelivery:
+    return ConfirmDelivery(
+        services=services,
+        store=parts.store,
+        keys=parts.keys,
+        deliver=parts.deliver,
+        clock=wall_clock,
+        journal=journal,
+    )
 
 
 def _message(record: dict[str, Any]) -> QueuedMessage:
