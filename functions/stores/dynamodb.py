@@ -38,7 +38,7 @@ class ConditionFailed(Exception):
 
 
 class _Conflict(StoreUnavailable):
-    """A transaction that is under way has the item. It is over in some milliseconds, and the SDK does not wait for it."""
+    """A transaction that is under way has the item: for some milliseconds, and the SDK does not wait for its end."""
 
 
 class TransactionCanceled(Exception):

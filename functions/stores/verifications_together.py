@@ -15,7 +15,7 @@ from functions.stores.dynamodb import DUPLICATE, Item
 from functions.stores.record_item import from_item, with_nothing_left
 from functions.stores.verifications import DynamoVerificationStore
 from functions.together import Together
-from functions.usecases.ports import Counted
+from functions.usecases.ports import Counted, StoreUnavailable
 
 MOST_STATEMENTS = 25
 MOST_READS = 100
@@ -39,7 +39,17 @@ class VerificationsTogether:
 
     async def put(self, record: Record, *, now: int) -> Record | None:
         item = self.store.as_item(record)
-        return await (self._put_new(item, now) if record.rev == 1 else self._put_next(item, record, now))
+        try:
+            return await (self._put_new(item, now) if record.rev == 1 else self._put_next(item, record, now))
+        except StoreUnavailable:
+            if await self._is_written(item):
+                return None
+            raise
+
+    async def _is_written(self, item: Item) -> bool:
+        """Whether all that got lost was the answer. A message whose claim stands unseen is one that nobody sends."""
+        found = await self._reads.ask(item["pk"]["S"], None)
+        return found is not None and found["write"] == item["write"]
 
     async def _put_new(self, item: Item, now: int) -> Record | None:
         pk = item["pk"]["S"]

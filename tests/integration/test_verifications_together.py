@@ -43,6 +43,8 @@ class Watched:
     client: Any
     calls: list[str] = field(default_factory=list)
     error: Exception | None = None
+    loses_the_answer: bool = False
+    """It does what it is asked, and the error is all that is heard of it."""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __getattr__(self, operation: str) -> Any:
@@ -50,6 +52,8 @@ class Watched:
             self.calls.append(operation)
             if operation == "batch_execute_statement":
                 self.reached.set()
+                if self.loses_the_answer:
+                    await getattr(self.client, operation)(**request)
                 if self.error is not None:
                     raise self.error
             return await getattr(self.client, operation)(**request)
@@ -185,7 +189,7 @@ async def test_what_stands_in_the_way_of_many_is_read_together(
     assert Counter(watched.calls) == {"batch_execute_statement": 2, "batch_get_item": 2}
 
 
-async def test_where_the_store_does_not_answer_nobody_asks_it_again(
+async def test_where_the_store_does_not_answer_it_is_asked_once_more_for_all(
     together: VerificationsTogether, watched: Watched
 ) -> None:
     watched.error = EndpointConnectionError(endpoint_url="as said")
@@ -194,7 +198,21 @@ async def test_where_the_store_does_not_answer_nobody_asks_it_again(
     await asyncio.wait(puts)
 
     assert {type(put.exception()) for put in puts} == {StoreUnavailable}
-    assert Counter(watched.calls) == {"batch_execute_statement": 2}
+    assert Counter(watched.calls)["batch_execute_statement"] == 2
+    assert 1 <= Counter(watched.calls)["batch_get_item"] <= 2
+    assert set(watched.calls) == {"batch_execute_statement", "batch_get_item"}
+
+
+@pytest.mark.parametrize("rev", [1, 2])
+async def test_what_was_written_and_never_told_is_found(
+    together: VerificationsTogether, watched: Watched, rev: int
+) -> None:
+    records = [new_record() for _ in range(30)]
+    if rev > 1:
+        await put_all(together, *records)
+    watched.loses_the_answer, watched.error = True, EndpointConnectionError(endpoint_url="as said")
+
+    assert await put_all(together, *(replace(record, rev=rev) for record in records)) == [None] * 30
 
 
 @pytest.mark.parametrize("place", [0, 3])
