@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.part import part
+from functions.stores.partiql import insertion, replacement
 from functions.usecases.ports import StoreUnavailable
 
 Item = dict[str, Any]
@@ -130,7 +131,7 @@ class Table:
         One call for a tenth of the CPU that as many puts take. For each None, or the code of why it was not written:
         DUPLICATE where there is one. Any other can mean anything: put such an item by itself.
         """
-        return await self._execute([_insertion(self.name, item) for item in items])
+        return await self._execute([insertion(self.name, item) for item in items])
 
     async def replace(self, items: Sequence[Item], *, unchanged: str) -> list[bool]:
         """Which of at most 25 items, of different keys, were written over one whose attribute `unchanged`, a number,
@@ -138,7 +139,10 @@ class Table:
 
         False can mean anything: put such an item by itself.
         """
-        return [code is None for code in await self._execute([_replacement(self.name, i, unchanged) for i in items])]
+        return [
+            code is None
+            for code in await self._execute([replacement(self.name, item, unchanged=unchanged) for item in items])
+        ]
 
     async def transact(self, updates: Sequence[Update]) -> list[str | None]:
         """Makes all of the updates, at most 100 and of different items, or none: for twice the write units.
@@ -206,21 +210,6 @@ class Table:
         except TimeoutError:
             raise StoreUnavailable(f"DynamoDB did not answer within {self.patience:g} s") from None
         return answer
-
-
-def _insertion(table: str, item: Item) -> dict[str, Any]:
-    fields = ",".join(f"'{name}':?" for name in item)
-    return {"Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}', "Parameters": list(item.values())}
-
-
-def _replacement(table: str, item: Item, unchanged: str) -> dict[str, Any]:
-    changed = {name: value for name, value in item.items() if name != "pk"}
-    sets = " ".join(f'SET "{name}"=?' for name in changed)
-    before = {"N": str(int(item[unchanged]["N"]) - 1)}
-    return {
-        "Statement": f'UPDATE "{table}" {sets} WHERE "pk"=? AND "{unchanged}"=?',
-        "Parameters": [*changed.values(), item["pk"], before],
-    }
 
 
 def _codes(reasons: Sequence[Mapping[str, Any]]) -> list[str | None]:
