@@ -27,6 +27,11 @@ LONGEST_IDLE = 4
 from 5 s on, and the first POST on a dead one fails with nobody to tell whether it arrived."""
 
 
+_COLLECT_AFTER = 10_000
+"""New objects. A thousand messages side by side are so many that are all in use, and Python would look through them
+again at every 700."""
+
+
 def wall_clock() -> int:
     """Seconds since 1970. The wall clock: a frozen sandbox stops the others."""
     return int(time.time())  # noqa: TID251 - the one clock
@@ -65,6 +70,7 @@ class Runtime:
         built = self.run(build)
         gc.freeze()
         gc.enable()
+        gc.set_threshold(_COLLECT_AFTER)
         # Libraries draw the waits between their retries from it; sandboxes of one snapshot would all wait alike. Codes,
         # ids and keys come from the system's generator, which no snapshot holds.
         register_after_restore(reseed)

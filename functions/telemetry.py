@@ -6,13 +6,15 @@ embedded metric format: as a line too, so that nothing waits for a call.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import logging
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 from aws_lambda_powertools.logging import Logger
@@ -128,6 +130,40 @@ class JsonLines(LambdaPowertoolsFormatter):
         return super().serialize(log)
 
 
+class _Lines:
+    """Standard error, to which the lines of one turn of the event loop go in one write: a batch has thousands."""
+
+    def __init__(self) -> None:
+        self.stream: TextIO = sys.stderr
+        self.gathers = False
+        """While an invocation is under way, which sees to it that nothing stays behind."""
+        self._waiting: list[str] = []
+
+    def write(self, text: str) -> None:
+        if not self.gathers:
+            self._put(text)
+            return
+        if not self._waiting:
+            self._write_out_soon()
+        self._waiting.append(text)
+
+    def write_out(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._put("".join(waiting))
+
+    def flush(self) -> None:
+        """For logging, after each line."""
+
+    def _write_out_soon(self) -> None:
+        with contextlib.suppress(RuntimeError):  # between the runs of the loop; then the invocation's end sees to it
+            asyncio.get_running_loop().call_soon(self.write_out)
+
+    def _put(self, text: str) -> None:
+        self.stream.write(text)
+        self.stream.flush()
+
+
 @dataclass(slots=True)
 class _Told:
     """What is told in one line."""
@@ -195,7 +231,8 @@ def _write(metrics: EphemeralMetrics, told: _Told) -> None:
 
 
 _meter = Meter()
-_handler = logging.StreamHandler(sys.stderr)
+_lines = _Lines()
+_handler = logging.StreamHandler(_lines)
 # Without samples of DEBUG lines: for them Powertools would forget our level in each invocation.
 _logger = Logger(
     service=_LOGGER, level=logging.INFO, sampling_rate=0, logger_handler=_handler, logger_formatter=JsonLines()
@@ -207,7 +244,7 @@ _journal.propagate = False  # the root logger has the same handler
 
 def configure(level: str, stack: str) -> None:
     """Sends every logger's lines to standard error, in place of Lambda's own handler. `stack` names the metrics."""
-    _handler.setStream(sys.stderr)
+    _lines.stream = sys.stderr
     logging.basicConfig(level=level, handlers=[_handler], force=True)
     _journal.setLevel(level)
     for name in _QUIET:
@@ -223,10 +260,13 @@ def observed(handler: Handler) -> Handler:
     @functools.wraps(handler)
     def invoke(event: dict[str, Any], context: Any) -> Any:
         _logger.remove_keys(_OF_A_REQUEST)
+        _lines.gathers = True
         try:
             return named(event, context)
         finally:
             _flush()
+            _lines.gathers = False
+            _lines.write_out()
 
     return invoke
 
@@ -238,7 +278,11 @@ def name_caller(name: str) -> None:
 
 def journal(event: str, /, **facts: str | float | None) -> None:
     """Facts that are None are left out."""
-    _journal.info(event, extra={"facts": {name: fact for name, fact in facts.items() if fact is not None}})
+    if _journal.isEnabledFor(logging.INFO):
+        # Made here, for logging would look for the line of code that it comes from.
+        record = logging.LogRecord(_LOGGER, logging.INFO, __file__, 0, event, (), None)
+        record.__dict__["facts"] = {name: fact for name, fact in facts.items() if fact is not None}
+        _journal.handle(record)
     _meter.count(event, facts)
 
 

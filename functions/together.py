@@ -42,6 +42,8 @@ class Together(Generic[K, V, R]):
     """The result of each key. What it raises is raised to all aboard."""
     most: int
     """Keys of one call."""
+    prepare: Callable[[], Awaitable[object]] | None = None
+    """What a load waits for before it is carried: who is broken off meanwhile is not on it."""
     _open: _Load[K, V, R] | None = field(default=None, init=False)
 
     def has(self, key: K) -> bool:
@@ -72,4 +74,6 @@ class Together(Generic[K, V, R]):
             await asyncio.sleep(0)
         if self._open is load:
             self._open = None
+        if self.prepare is not None:
+            await self.prepare()
         return await self.carry(dict(load.asked))

@@ -57,7 +57,6 @@ def _pairs(text: str, encoding: Encoding) -> int:
     return sum(character > _LAST_SINGLE_UNIT for character in text)
 
 
-
 def _parts(text: str, encoding: Encoding) -> int:
     """Fills part after part. A pair that does not fit goes to the next part as a whole, so a unit may stay empty."""
     parts, used = 1, 0

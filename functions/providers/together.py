@@ -47,7 +47,9 @@ class SentTogether(Generic[S]):
     def __init__(self, single: Gateway[S], bulk: Bulk[S]) -> None:
         self.single = single
         self.bulk = bulk
-        self._leaving: Together[str, Message, SendResult] = Together(self._carry, _MOST_AT_ONCE)
+        self._leaving: Together[str, Message, SendResult] = Together(
+            self._carry, _MOST_AT_ONCE, prepare=single.credentials_in_time
+        )
 
     @property
     def name(self) -> str:
@@ -69,8 +71,6 @@ class SentTogether(Generic[S]):
         # No number twice: answers tell messages apart by it, or not at all.
         if self.bulk.kind(message) is None or self._leaving.has(number):
             return await self.single.send(message)
-        if await self.single.credentials_in_time() is None:
-            return self.single.without_credentials()
         return await self._leaving.ask(number, message)
 
     async def _carry(self, messages: Mapping[str, Message]) -> Mapping[str, SendResult]:

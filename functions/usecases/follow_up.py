@@ -29,19 +29,22 @@ class FollowUp:
 
     async def __call__(self, record: Record, wish: Wish, tried: str | None) -> None:
         """Never raises, and soon ends: the message is out, and this is for the few that do not arrive."""
+        otherwise = wish.service.confirm_within
+        if otherwise is None:
+            return
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._put(record, wish, tried)
+                await self._put(record, wish, tried, otherwise)
         except (QueueUnavailable, TimeoutError) as error:
             reason = str(error) or "no_time"
             self.journal("unconfirmed", verification=str(record.verification.id), reason=reason)
 
-    async def _put(self, record: Record, wish: Wish, tried: str | None) -> None:
+    async def _put(self, record: Record, wish: Wish, tried: str | None, otherwise: int) -> None:
         live = record.verification
         if tried is None or tried not in self.heard_of:
             return
-        wait = await self._wait(wish)
-        if wait is None or live.own_code or self.clock() + wait + WORTHWHILE > live.expires_at:
+        wait = await self._wait(wish, otherwise)
+        if live.own_code or self.clock() + wait + WORTHWHILE > live.expires_at:
             return
         if live.delivery.tries > 1 or all(via.provider == tried for via in wish.plan):
             return
@@ -58,9 +61,7 @@ class FollowUp:
         )
         await self.queue.put(job, delay=wait)
 
-    async def _wait(self, wish: Wish) -> int | None:
-        """Seconds; None where the service does not ask for it."""
-        if wish.service.confirm_within is None:
-            return None
+    async def _wait(self, wish: Wish, otherwise: int) -> int:
+        """Seconds."""
         usual = await self.times.usual(wish.to.region)
-        return max(usual or wish.service.confirm_within, SHORTEST_WAIT)
+        return max(usual or otherwise, SHORTEST_WAIT)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from functions.domain.errors import (
@@ -117,7 +117,8 @@ class Guard:
         await self._tell(decision, attempt)
 
     async def _give_back(self, counted: Sequence[Check], attempt: Attempt) -> None:
-        await asyncio.gather(*(check.give_back(attempt) for check in counted))
+        if counted:
+            await asyncio.gather(*(check.give_back(attempt) for check in counted))
 
     async def _tell(self, decision: Decision, attempt: Attempt) -> None:
         if not decision.findings:
@@ -153,6 +154,20 @@ def _lifted(finding: Finding, attempt: Attempt) -> Finding:
     return replace(finding, mode=mode, said=Said.EXEMPT if would_decide else finding.said)
 
 
+class _Pseudonyms:
+    """Of one attempt: several rules ask for the same ones, and each takes a MAC."""
+
+    def __init__(self, keys: Keyring) -> None:
+        self._keys = keys
+        self._known: dict[tuple[str, str], str] = {}
+
+    def __call__(self, kind: str, text: str, /) -> str:
+        known = self._known.get((kind, text))
+        if known is None:
+            known = self._known[kind, text] = pseudonym(self._keys, kind, text)
+        return known
+
+
 def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
     return Attempt(
         to=wish.to,
@@ -160,7 +175,7 @@ def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
         policy=wish.service.guard,
         request=wish.request,
         at=at,
-        pseudonym=cache(partial(pseudonym, keys)),  # several rules ask for the same ones, and each takes a MAC
+        pseudonym=_Pseudonyms(keys),
         ip=wish.ip,
         trusted=wish.trusted,
         challenge=wish.challenge,

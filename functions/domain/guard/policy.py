@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from functions.domain.guard.decision import Mode, Rule
 
@@ -27,7 +28,7 @@ class ChallengeKind(StrEnum):
     """Somebody else's, such as Turnstile's, whom `challenge_url` asks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """Of one service. A limit of None is none at all."""
 
@@ -70,7 +71,7 @@ class Policy:
     sampled: float = 0.01
     """Share of the allowed decisions that are kept, beside all that are not."""
 
-    @property
+    @cached_property
     def asks_nothing(self) -> bool:
         """Every rule is off."""
         return len(self.modes) == len(Rule) and all(mode is Mode.OFF for mode in self.modes.values())
