@@ -544,3 +544,60 @@ for _ in range(2):
     )
 
     assert finished.stderr == ""
+
+
+class Written(io.StringIO):
+    """Remembers each write by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[list[str]] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append([json.loads(line)["message"] for line in text.splitlines()])
+        return len(text)
+
+
+def written_by(work: Callable[[], None]) -> list[list[str]]:
+    """The events of each write of an invocation that does this."""
+    with redirect_stderr(Written()) as written, redirect_stdout(io.StringIO()):
+        configure("INFO", "a-stack")
+        try:
+            observed(lambda _event, _context: work())({}, Context())
+        except NotForLogs:
+            journal("over")
+    assert isinstance(written, Written)
+    return written.writes
+
+
+def in_turns(*turns: list[str], end: Callable[[], None] = lambda: None) -> Callable[[], None]:
+    async def tell() -> None:
+        for events in turns:
+            for event in events:
+                journal(event)
+            await asyncio.sleep(0)
+        journal("last")
+        end()
+
+    def work() -> None:
+        runtime = Runtime()
+        try:
+            runtime.run(tell())
+        finally:
+            runtime.close()
+            asyncio.set_event_loop(None)
+
+    return work
+
+
+def test_the_lines_of_one_turn_of_the_loop_are_one_write() -> None:
+    assert written_by(in_turns(["a", "b", "c"], ["d", "e"])) == [["a", "b", "c"], ["d", "e"], ["last"]]
+
+
+def test_an_invocation_that_fails_leaves_no_line_behind() -> None:
+    assert written_by(in_turns(["a"], end=ask_the_gateway)) == [["a"], ["last"], ["over"]]
+
+
+def test_lines_are_out_by_the_end_of_an_invocation_without_a_loop_and_at_once_outside_of_one() -> None:
+    assert written_by(lambda: journal("a")) == [["a"]]
+    assert [line["message"] for line in logged(lambda: journal("b"))] == ["b"]
