@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from functions.aws import Clients
+from functions.domain.claims import CLAIM_LEASE
 from functions.domain.part import part
 from functions.domain.service import Service
 from functions.handlers.providers import Readiness, learning
@@ -30,6 +31,10 @@ from functions.usecases.send_batch import QueuedMessage, SendBatch, Unfinished
 ANSWERING = 0.25
 """Seconds that the answer to Lambda is given: without it the whole batch would come again, what was sent included."""
 
+IN_DOUBT = CLAIM_LEASE + 5
+"""Seconds after which messages come back whose claim may stand: before that they would be taken for copies. The bulk
+queue's own time-out is six minutes, which a campaign would wait for."""
+
 
 @part
 class Sender:
@@ -48,10 +53,11 @@ class Sender:
             async with asyncio.timeout(seconds):
                 # With the first of all waits, however often they were delivered: before their claims' leases are over.
                 await self.redelivery.soon([Failed(message.handle, 1, 0) for message in unfinished.uncounted])
-                await self.redelivery.at_once([message.handle for message in unfinished.not_begun])
+                await self.redelivery.after(0, [message.handle for message in unfinished.not_begun])
                 await self.redelivery.soon(
                     [self._failed(message, unfinished.again_in.get(message.id, 0)) for message in unfinished.failed]
                 )
+                await self.redelivery.after(IN_DOUBT, [message.handle for message in unfinished.in_doubt])
         except (QueueUnavailable, TimeoutError) as error:
             # They come back by the queue's own time-out.
             journal("redelivery", outcome="late", reason=str(error) or "no_time")

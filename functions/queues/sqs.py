@@ -92,8 +92,8 @@ class SqsRedelivery:
     most_deliveries: int = MOST_DELIVERIES
     """The queue's maxReceiveCount."""
 
-    async def at_once(self, handles: Sequence[str]) -> None:
-        await self._change([(handle, 0) for handle in handles])
+    async def after(self, seconds: int, handles: Sequence[str]) -> None:
+        await self._change([(handle, seconds) for handle in handles])
 
     async def soon(self, messages: Sequence[Failed]) -> None:
         """After 3 to 6 s, then 6 to 12, and so on. Each waits its own time: a provider that has just failed should not

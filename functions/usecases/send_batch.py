@@ -59,7 +59,7 @@ class Unfinished:
     """Seconds that some of these have to wait at least, by their ids."""
     in_doubt: list[QueuedMessage] = field(default_factory=list)
     """A claim may stand. Until its lease is over they would look like copies of messages that somebody is sending, and
-    be dropped: they come back by the queue's own time-out, which is longer."""
+    be dropped: they are to come back after that."""
     uncounted: list[QueuedMessage] = field(default_factory=list)
     """Carried out, and not counted with their batch: to come back very soon as the copies that they are, and be counted
     by what their records say. Later than a claim's lease they would be taken for those of a worker that died."""

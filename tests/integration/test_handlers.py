@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from functions.domain.claims import CLAIM_LEASE
 from functions.domain.phone import PhoneNumber
 from functions.queues.sqs import Failed, SqsRedelivery
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client, create_resources
@@ -23,6 +24,7 @@ from tests.harness import another, fresh_number
 from tests.lambda_events import ALL_DONE, API, RECEIPTS, SENDER, body_of, http_event, in_base64, running, sqs_event
 
 VISIBILITY_TIMEOUT = 90
+NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +254,21 @@ class TestTheSender:
         assert await gateway.inbox(number) == []
 
 
+    async def test_has_what_may_be_claimed_come_again_when_the_claim_is_over(
+        self, environment: dict[str, str], queue: Queue, watched: DroppingProxy
+    ) -> None:
+        await queue.put(to(fresh_number()), to(fresh_number()))
+        event = await queue.receive()
+
+        addresses = {"AWS_ENDPOINT_URL_DYNAMODB": NOBODY, "AWS_ENDPOINT_URL_SQS": watched.url}
+        async with running(SENDER, environment | addresses) as cut_off:
+            answer = await cut_off.invoke(event)
+
+        assert len(answer["batchItemFailures"]) == 2
+        entries = watched.of("ChangeMessageVisibilityBatch")[-1].body["Entries"]
+        assert [entry["VisibilityTimeout"] for entry in entries] == [CLAIM_LEASE + 5] * 2
+
+
 class TestTheQueue:
     @pytest.mark.parametrize(
         ("failed", "drawn", "wait"),
@@ -295,7 +312,7 @@ class TestTheQueue:
         handles = [record["receiptHandle"] for event in events for record in event["Records"]]
         assert len(handles) == 12
 
-        await SqsRedelivery(queue.sqs, queue.url, zeros).at_once(handles)
+        await SqsRedelivery(queue.sqs, queue.url, zeros).after(0, handles)
 
         assert sum([len((await queue.receive())["Records"]) for _ in range(2)]) == 12
 
