@@ -6,15 +6,13 @@ embedded metric format: as a line too, so that nothing waits for a call.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import logging
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 from aws_lambda_powertools.logging import Logger
@@ -22,6 +20,7 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.domain.delivery import DeliveryStatus, Outcome
+from functions.log_lines import Lines
 
 NAMESPACE = "Salvo"
 """Of the metrics in CloudWatch. Their dimension is `stack`; what is about a provider, a rule of the guard or the money
@@ -130,40 +129,6 @@ class JsonLines(LambdaPowertoolsFormatter):
         return super().serialize(log)
 
 
-class _Lines:
-    """Standard error, to which the lines of one turn of the event loop go in one write: a batch has thousands."""
-
-    def __init__(self) -> None:
-        self.stream: TextIO = sys.stderr
-        self.gathers = False
-        """While an invocation is under way, which sees to it that nothing stays behind."""
-        self._waiting: list[str] = []
-
-    def write(self, text: str) -> None:
-        if not self.gathers:
-            self._put(text)
-            return
-        if not self._waiting:
-            self._write_out_soon()
-        self._waiting.append(text)
-
-    def write_out(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._put("".join(waiting))
-
-    def flush(self) -> None:
-        """For logging, after each line."""
-
-    def _write_out_soon(self) -> None:
-        with contextlib.suppress(RuntimeError):  # between the runs of the loop; then the invocation's end sees to it
-            asyncio.get_running_loop().call_soon(self.write_out)
-
-    def _put(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
-
-
 @dataclass(slots=True)
 class _Told:
     """What is told in one line."""
@@ -231,7 +196,7 @@ def _write(metrics: EphemeralMetrics, told: _Told) -> None:
 
 
 _meter = Meter()
-_lines = _Lines()
+_lines = Lines()
 _handler = logging.StreamHandler(_lines)
 # Without samples of DEBUG lines: for them Powertools would forget our level in each invocation.
 _logger = Logger(

@@ -15,6 +15,8 @@ from tests import event_files
 
 HTTP = [
     "http_start",
+    "http_batch",
+    "http_batch_status",
     "http_check",
     "http_status",
     "http_cancel",

@@ -253,7 +253,6 @@ class TestTheSender:
         assert record["attributes"]["ApproximateReceiveCount"] == "2"
         assert await gateway.inbox(number) == []
 
-
     async def test_has_what_may_be_claimed_come_again_when_the_claim_is_over(
         self, environment: dict[str, str], queue: Queue, watched: DroppingProxy
     ) -> None:

@@ -21,6 +21,12 @@ Resources:
   Queue:
     Type: AWS::SQS::Queue
     Properties:
+      VisibilityTimeout: 90
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetterQueue.Arn, maxReceiveCount: 2}
+  BulkQueue:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 90
       RedrivePolicy: {deadLetterTargetArn: !GetAtt DeadLetterQueue.Arn, maxReceiveCount: 2}
   DeadLetterQueue:
     Type: AWS::SQS::Queue

@@ -172,7 +172,7 @@ async def test_the_gateways_receipt_shows_in_the_status(deployed: Deployed, even
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: part)
 async def test_each_route_of_the_template_leads_to_a_function(deployed: Deployed, method: str, path: str) -> None:
     status, answer = await deployed.call(
-        method, path.format(id="vfy_1", provider="yunpian", token="wrong"), key="wrong"
+        method, path.format(id="vfy_1", batch="bat_1", provider="yunpian", token="wrong"), key="wrong"
     )
 
     if path == "/v1/health":

@@ -54,7 +54,8 @@ async def test_it_runs_like_up_and_leaves_nothing_behind(tmp_path: Path) -> None
     process = await launch(tmp_path, "--latency", "0.05")
     assert process.stdout is not None
     ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 90))
-    assert set(ready) == {"api", "inbox", "key", "simulator", "aws_endpoint", "table", "queue_url", "stack"}
+    printed = {"api", "inbox", "key", "simulator", "aws_endpoint", "table", "queue_url", "bulk_queue_url", "stack"}
+    assert set(ready) == printed
 
     assert (await _verify(ready))["valid"] is True
 

@@ -478,6 +478,7 @@ REPORT: dict[str, Any] = {
     "error": {"groupId": 0, "groupName": "OK", "id": 0, "name": "NO_ERROR", "permanent": False},
     "callbackData": REFERENCE,
 }
+TOLD = {DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.REJECTED}
 DELIVERED = Receipt(provider="infobip", reference=REFERENCE, status=DeliveryStatus.DELIVERED, reason=None, at=NOW - 30)
 
 
@@ -652,5 +653,5 @@ def test_any_bytes_are_receipts_or_an_invalid_request(body: bytes) -> None:
 
     for receipt in receipts:
         assert receipt.reference
-        assert receipt.status in {DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliveryStatus.FAILED}
+        assert receipt.status in TOLD
         assert 0 <= receipt.at <= NOW

@@ -107,4 +107,4 @@ def test_the_senders_of_a_route_come_along() -> None:
 def test_a_messages_language_is_the_callers_the_services_or_the_regions(
     wanted: str | None, service: str | None, found: list[str]
 ) -> None:
-    assert locales_of(Service(locale=service), parse_phone_number("+4915112345678"), wanted) == found
+    assert list(locales_of(Service(locale=service), parse_phone_number("+4915112345678"), wanted)) == found
