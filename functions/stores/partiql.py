@@ -14,23 +14,24 @@ from typing import Any, TypeAlias
 Value: TypeAlias = Mapping[str, Any]
 """In DynamoDB's own form, such as {"N": "1"}."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9 _#.:+/=!-]*")
-_NUMBER = re.compile(r"-?[0-9]+")
+_is_plain = re.compile(r"[A-Za-z0-9 _#.:+/=!-]*").fullmatch
+_is_number = re.compile(r"-?[0-9]+").fullmatch
 
 
 def insertion(table: str, item: Mapping[str, Value]) -> dict[str, Any]:
     """Refused where an item with this key is there."""
     parameters: list[Value] = []
-    fields = ",".join(f"'{name}':{_said(value, parameters)}" for name, value in item.items())
+    fields = ",".join([f"'{name}':{_literal(value) or _handed(value, parameters)}" for name, value in item.items()])
     return _statement(f'INSERT INTO "{table}" VALUE {{{fields}}}', parameters)
 
 
 def replacement(table: str, item: Mapping[str, Value], *, unchanged: str) -> dict[str, Any]:
     """Refused unless the attribute `unchanged` of the item that is there, a number, is one less."""
     parameters: list[Value] = []
-    sets = " ".join(f'SET "{name}"={_said(value, parameters)}' for name, value in item.items() if name != "pk")
+    changed = ((name, value) for name, value in item.items() if name != "pk")
+    sets = " ".join([f'SET "{name}"={_literal(value) or _handed(value, parameters)}' for name, value in changed])
     before = int(item[unchanged]["N"]) - 1
-    key = _said(item["pk"], parameters)
+    key = _literal(item["pk"]) or _handed(item["pk"], parameters)
     return _statement(f'UPDATE "{table}" {sets} WHERE "pk"={key} AND "{unchanged}"={before}', parameters)
 
 
@@ -38,27 +39,25 @@ def _statement(text: str, parameters: list[Value]) -> dict[str, Any]:
     return {"Statement": text, "Parameters": parameters} if parameters else {"Statement": text}
 
 
-def _said(value: Value, parameters: list[Value]) -> str:
-    literal = _literal(value)
-    if literal is not None:
-        return literal
+def _handed(value: Value, parameters: list[Value]) -> str:
     parameters.append(value)
     return "?"
 
 
 def _literal(value: Value) -> str | None:
-    """None for what has to be a parameter, or has something in it that would have to."""
-    ((kind, content),) = value.items()
-    make = _LITERALS.get(kind)
-    return None if make is None else make(content)
+    """None for what has to be a parameter, or has something in it that would have to. Never empty."""
+    for kind, content in value.items():
+        make = _LITERALS.get(kind)
+        return None if make is None else make(content)
+    return None
 
 
 def _text(content: str) -> str | None:
-    return f"'{content}'" if _PLAIN.fullmatch(content) else None
+    return f"'{content}'" if _is_plain(content) else None
 
 
 def _number(content: str) -> str | None:
-    return content if _NUMBER.fullmatch(content) else None
+    return content if _is_number(content) else None
 
 
 def _list(content: Sequence[Value]) -> str | None:
@@ -69,7 +68,7 @@ def _list(content: Sequence[Value]) -> str | None:
 def _map(content: Mapping[str, Value]) -> str | None:
     fields: list[str] = []
     for name, value in content.items():
-        literal = _literal(value) if _PLAIN.fullmatch(name) else None
+        literal = _literal(value) if _is_plain(name) else None
         if literal is None:
             return None
         fields.append(f"'{name}':{literal}")
