@@ -9,13 +9,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 R = TypeVar("R")
+
+
+def loads_of(keys: Sequence[K], most: int) -> list[Sequence[K]]:
+    """In their order, as few as there can be with so many keys at most."""
+    return [keys[start : start + most] for start in range(0, len(keys), most)]
+
+
+async def carry_side_by_side(
+    loads: Sequence[Sequence[K]], carry: Callable[[Sequence[K]], Awaitable[Sequence[R]]]
+) -> dict[K, R]:
+    """Each load by a call of its own, which tells its results in the load's order."""
+    told = await asyncio.gather(*(carry(load) for load in loads))
+    return {
+        key: result
+        for load, results in zip(loads, told, strict=True)
+        for key, result in zip(load, results, strict=True)
+    }
 
 
 @dataclass(slots=True, eq=False)

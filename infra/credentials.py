@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from getpass import getpass
 from pathlib import Path
 
 import aiohttp
@@ -29,6 +27,7 @@ from infra.doctor.subject import PATIENCE
 from infra.environments import say
 from infra.provider_secrets import OURS, WITH_SECRET
 from infra.stored_secret import read_if_there
+from infra.typed import typed_unseen
 
 _TOKEN_BYTES = 32
 
@@ -148,10 +147,7 @@ def _tell(provider: str, stored: Stored, configuration: Configuration) -> None:
 def _ask_for(prompt: str) -> str:
     """Raises NotStored."""
     what = prompt.removesuffix(": ")
-    try:
-        typed = (getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()).strip()
-    except EOFError:  # Ctrl-D
-        typed = ""
+    typed = typed_unseen(prompt)
     if not typed:
         raise NotStored(f"{what} is empty: nothing was stored")
     if not (typed.isascii() and typed.isprintable()):

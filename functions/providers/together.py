@@ -13,7 +13,7 @@ from functions.providers.account import Account
 from functions.providers.credentials import S
 from functions.providers.gateway import Gateway, Request
 from functions.providers.transport import Answer, Timeouts, submit, without_answer
-from functions.together import Together
+from functions.together import Together, carry_side_by_side, loads_of
 
 LARGEST_ANSWER = 1_048_576
 """Bytes: an entry of an answer has some hundreds of them, and there can be a thousand."""
@@ -74,20 +74,11 @@ class SentTogether(Generic[S]):
         return await self._leaving.ask(number, message)
 
     async def _carry(self, messages: Mapping[str, Message]) -> Mapping[str, SendResult]:
-        kinds: dict[Hashable, list[Message]] = {}
-        for message in messages.values():
-            kinds.setdefault(self.bulk.kind(message), []).append(message)
-        loads = [
-            of_a_kind[start : start + self.bulk.most]
-            for of_a_kind in kinds.values()
-            for start in range(0, len(of_a_kind), self.bulk.most)
-        ]
-        results = await asyncio.gather(*(self._send(load) for load in loads))
-        return {
-            message.to.e164: result
-            for load, of_load in zip(loads, results, strict=True)
-            for message, result in zip(load, of_load, strict=True)
-        }
+        kinds: dict[Hashable, list[str]] = {}
+        for number, message in messages.items():
+            kinds.setdefault(self.bulk.kind(message), []).append(number)
+        loads = [load for of_a_kind in kinds.values() for load in loads_of(of_a_kind, self.bulk.most)]
+        return await carry_side_by_side(loads, lambda numbers: self._send([messages[number] for number in numbers]))
 
     async def _send(self, messages: Sequence[Message]) -> Sequence[SendResult]:
         if len(messages) == 1:

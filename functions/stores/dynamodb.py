@@ -52,12 +52,20 @@ class TransactionCanceled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """As the arguments of `Table.update`, to be made together with others."""
+    """A conditional change of one item, by itself or together with others."""
 
     pk: str
     change: str
     only_if: str
     values: Item
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {
+            "Key": {"pk": {"S": self.pk}},
+            "UpdateExpression": self.change,
+            "ExpressionAttributeNames": _names(f"{self.change} {self.only_if}"),
+        }
 
 
 @part
@@ -92,24 +100,16 @@ class Table:
 
     async def update(self, pk: str, change: str, *, only_if: str, values: Item) -> Item:
         """The item after the change. Raises ConditionFailed."""
-        item: Item = (await self._update(pk, change, only_if, values, "ALL_NEW"))["Attributes"]
+        item: Item = (await self._update(Update(pk, change, only_if, values), "ALL_NEW"))["Attributes"]
         return item
 
-    async def supersede(self, pk: str, change: str, *, only_if: str, values: Item) -> Item | None:
+    async def supersede(self, update: Update) -> Item | None:
         """As `update`, but gives the item as it was before, None where there was none."""
-        item: Item | None = (await self._update(pk, change, only_if, values, "ALL_OLD")).get("Attributes")
+        item: Item | None = (await self._update(update, "ALL_OLD")).get("Attributes")
         return item
 
-    async def _update(self, pk: str, change: str, only_if: str, values: Item, returned: str) -> dict[str, Any]:
-        return await self._write(
-            "update_item",
-            only_if,
-            values,
-            Key={"pk": {"S": pk}},
-            UpdateExpression=change,
-            ExpressionAttributeNames=_names(f"{change} {only_if}"),
-            ReturnValues=returned,
-        )
+    async def _update(self, update: Update, returned: str) -> dict[str, Any]:
+        return await self._write("update_item", update.only_if, update.values, ReturnValues=returned, **update.request)
 
     async def count(self, pk: str, change: str, *, values: Item) -> None:
         """Makes the change whatever there is. It may be made twice, where an answer gets lost."""
@@ -153,17 +153,16 @@ class Table:
         try:
             await self._request("transact_write_items", TransactItems=[{"Update": self._in_full(u)} for u in updates])
         except TransactionCanceled as canceled:
-            return canceled.codes
+            # Where it does not say why, all of them do: none was made.
+            return canceled.codes if any(canceled.codes) else [str(canceled)] * len(updates)
         return [None] * len(updates)
 
     def _in_full(self, update: Update) -> dict[str, Any]:
         return {
             "TableName": self.name,
-            "Key": {"pk": {"S": update.pk}},
-            "UpdateExpression": update.change,
             "ConditionExpression": update.only_if,
-            "ExpressionAttributeNames": _names(f"{update.change} {update.only_if}"),
             "ExpressionAttributeValues": update.values,
+            **update.request,
         }
 
     async def _execute(self, statements: Sequence[Mapping[str, Any]]) -> list[str | None]:

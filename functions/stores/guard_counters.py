@@ -41,9 +41,8 @@ class DynamoCounters:
 
     async def count(self, step: Step) -> Tally:
         write = self._name()
-        update = _update([step], write)
         try:
-            before = await self.table.supersede(update.pk, update.change, only_if=update.only_if, values=update.values)
+            before = await self.table.supersede(_update([step], write))
         except ConditionFailed as refusal:
             return _refused(step, refusal.item, write)
         return Tally(_counts(before), counted=True)
@@ -53,11 +52,8 @@ class DynamoCounters:
         if not _can_have_room(steps):
             return None
         write = self._name()
-        update = _update(steps, write)
         try:
-            before = _counts(
-                await self.table.supersede(update.pk, update.change, only_if=update.only_if, values=update.values)
-            )
+            before = _counts(await self.table.supersede(_update(steps, write)))
         except ConditionFailed as refusal:
             if refusal.item is None or refusal.item.get("write") != write:
                 return None

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from functions.domain.guard.counting import Step
 from functions.stores.guard_counters import DynamoCounters
-from functions.together import Together
+from functions.together import Together, carry_side_by_side, loads_of
 from functions.usecases.guard_ports import Tally
 
 MOST_IN_A_TRANSACTION = 100
@@ -42,13 +42,9 @@ class CountersTogether:
         for key, step in steps.items():
             by_item.setdefault(step.item, []).append(key)
         alone = [keys[0] for keys in by_item.values() if len(keys) == 1]
-        loads = [keys for keys in by_item.values() if len(keys) > 1] + _loads(alone)
-        counted = await asyncio.gather(*(self._count([steps[key] for key in keys]) for keys in loads))
-        return {
-            key: tally
-            for keys, tallies in zip(loads, counted, strict=True)
-            for key, tally in zip(keys, tallies, strict=True)
-        }
+        most = 1 if len(alone) < FEWEST_IN_A_TRANSACTION else MOST_IN_A_TRANSACTION
+        loads = [keys for keys in by_item.values() if len(keys) > 1] + loads_of(alone, most)
+        return await carry_side_by_side(loads, lambda keys: self._count([steps[key] for key in keys]))
 
     async def _count(self, steps: Sequence[Step]) -> Sequence[Tally]:
         if len(steps) == 1:
@@ -56,7 +52,9 @@ class CountersTogether:
         if steps[0].item == steps[1].item:
             return await self.counters.count_on_one(steps) or await self._one_by_one(steps)
         counted = await self.counters.count_apart(steps)
-        return [tally or await self.counters.count(step) for step, tally in zip(steps, counted, strict=True)]
+        left = [place for place, tally in enumerate(counted) if tally is None]
+        alone = dict(zip(left, await asyncio.gather(*(self.counters.count(steps[n]) for n in left)), strict=True))
+        return [tally or alone[place] for place, tally in enumerate(counted)]
 
     async def _one_by_one(self, steps: Sequence[Step]) -> list[Tally]:
         """A refusal that would be the next one's too is not asked for again."""
@@ -66,9 +64,3 @@ class CountersTogether:
             refused = last is not None and not last.counted and step.refused_by(last.before)
             tallies.append(last if last is not None and refused else await self.counters.count(step))
         return tallies
-
-
-def _loads(alone: Sequence[object]) -> list[Sequence[object]]:
-    if len(alone) < FEWEST_IN_A_TRANSACTION:
-        return [[key] for key in alone]
-    return [alone[start : start + MOST_IN_A_TRANSACTION] for start in range(0, len(alone), MOST_IN_A_TRANSACTION)]

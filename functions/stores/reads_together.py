@@ -1,4 +1,4 @@
-"""Reads that may be a second old, for many at once: what is asked for in the same moment is one call."""
+"""Reads for many at once: what is asked for in the same moment is one call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from functions.stores.dynamodb import Item, Table
-from functions.together import Together
+from functions.together import Together, loads_of
 
 MOST_KEYS = 100
 """DynamoDB's limit for a call."""
@@ -14,8 +14,10 @@ _MOST_AT_ONCE = 10_000
 
 
 class ReadsTogether:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, *, consistent: bool = False) -> None:
+        """`consistent=False` costs half, and may be a second old."""
         self.table = table
+        self.consistent = consistent
         self._asked: Together[tuple[str, ...], None, Sequence[Item]] = Together(self._read_all, _MOST_AT_ONCE)
 
     async def items(self, pks: tuple[str, ...]) -> Sequence[Item]:
@@ -24,10 +26,6 @@ class ReadsTogether:
 
     async def _read_all(self, asked: Mapping[tuple[str, ...], None]) -> Mapping[tuple[str, ...], Sequence[Item]]:
         pks = list(dict.fromkeys(pk for each in asked for pk in each))
-        calls = [pks[start : start + MOST_KEYS] for start in range(0, len(pks), MOST_KEYS)]
-        found = {
-            item["pk"]["S"]: item
-            for items in await asyncio.gather(*(self.table.get_many(call) for call in calls))
-            for item in items
-        }
+        calls = [self.table.get_many(call, consistent=self.consistent) for call in loads_of(pks, MOST_KEYS)]
+        found = {item["pk"]["S"]: item for items in await asyncio.gather(*calls) for item in items}
         return {each: [found[pk] for pk in each if pk in found] for each in asked}

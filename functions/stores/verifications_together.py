@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from functions.domain.checking import Guess
 from functions.domain.verification import Record
 from functions.stores.dynamodb import DUPLICATE, Item
+from functions.stores.reads_together import ReadsTogether
 from functions.stores.record_item import from_item, with_nothing_left
 from functions.stores.verifications import DynamoVerificationStore
 from functions.together import Together
 from functions.usecases.ports import Counted, StoreUnavailable
 
 MOST_STATEMENTS = 25
-MOST_READS = 100
-"""DynamoDB's limits for a call."""
+"""DynamoDB's limit for a call."""
 
 _ALONE = "alone"
 
@@ -29,7 +29,7 @@ class VerificationsTogether:
         self.store = store
         self._inserts: Together[str, Item, str | None] = Together(self._insert_all, MOST_STATEMENTS)
         self._steps: Together[str, Item, bool] = Together(self._replace_all, MOST_STATEMENTS)
-        self._reads: Together[str, None, Item | None] = Together(self._read_all, MOST_READS)
+        self._reads = ReadsTogether(store.table, consistent=True)
 
     async def get(self, key: str) -> Record | None:
         return await self.store.get(key)
@@ -48,8 +48,11 @@ class VerificationsTogether:
 
     async def _is_written(self, item: Item) -> bool:
         """Whether all that got lost was the answer. A message whose claim stands unseen is one that nobody sends."""
-        found = await self._reads.ask(item["pk"]["S"], None)
+        found = await self._read(item["pk"]["S"])
         return found is not None and found["write"] == item["write"]
+
+    async def _read(self, pk: str) -> Item | None:
+        return next(iter(await self._reads.items((pk,))), None)
 
     async def _put_new(self, item: Item, now: int) -> Record | None:
         pk = item["pk"]["S"]
@@ -57,7 +60,7 @@ class VerificationsTogether:
         refused = _ALONE if self._inserts.has(pk) else await self._inserts.ask(pk, item)
         if refused is None:
             return None
-        found = await self._reads.ask(pk, None) if refused == DUPLICATE else None
+        found = await self._read(pk) if refused == DUPLICATE else None
         if found is None or int(found["ttl"]["N"]) <= now:
             return await self.store.put_new(item, now=now)
         return None if found["write"] == item["write"] else from_item(found)
@@ -78,7 +81,3 @@ class VerificationsTogether:
             return dict.fromkeys(items, False)
         written = await self.store.table.replace(list(items.values()), unchanged="rev")
         return dict(zip(items, written, strict=True))
-
-    async def _read_all(self, pks: Mapping[str, None]) -> Mapping[str, Item | None]:
-        found = await self.store.table.get_many(list(pks), consistent=True)
-        return dict.fromkeys(pks) | {item["pk"]["S"]: item for item in found}

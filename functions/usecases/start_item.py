@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from functions.domain.errors import InvalidRequest
 from functions.domain.guard.attempt import Address
 from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
@@ -39,7 +38,7 @@ class BatchItem:
 
 @part
 class StartItem:
-    """Raises what a start by itself does."""
+    """Of a service that there is. Raises what a start by itself does."""
 
     services: Mapping[str, Service]
     keys: Keys
@@ -49,9 +48,7 @@ class StartItem:
     clock: Clock
 
     async def __call__(self, item: BatchItem, request: str) -> VerificationView:
-        service = self.services.get(item.service)
-        if service is None:
-            raise InvalidRequest("there is no such service")
+        service = self.services[item.service]
         wish = _wish(item, service, request)
         async with self.guard.admit(attempt_of(wish, await self.keys.keyring(), self.clock())) as admission:
             reservation = await self.reserve(wish)

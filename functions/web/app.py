@@ -15,8 +15,6 @@ from functions.domain.binding import parse_binding
 from functions.domain.caller import Caller, Scope
 from functions.domain.errors import InvalidRequest
 from functions.domain.guard.attempt import parse_address
-from functions.domain.message import parse_app_hash, parse_domain, parse_locale
-from functions.domain.metadata import parse_metadata
 from functions.domain.part import part
 from functions.domain.phone import parse_phone_number
 from functions.domain.sensitive import Sensitive
@@ -38,6 +36,7 @@ from functions.web.bodies import (
     CheckBody,
     StartBody,
     read,
+    read_asked,
     read_code,
 )
 from functions.web.boundary import Boundary, json_response
@@ -176,20 +175,12 @@ def _caller(request: Request, scope: Scope) -> Caller:
 
 def _start_command(request: Request, body: StartBody, *, respond_async: bool) -> StartCommand:
     return StartCommand(
-        to=parse_phone_number(body.to),
+        **read_asked(body),
         service=body.service,
         caller=request.state.caller.name,
         idempotency_key=_idempotency_key(request),
         fingerprint=msgspec.json.encode([body, respond_async], order="deterministic").decode(),
         respond_async=respond_async,
-        code=None if body.code is None else read_code(body.code),
-        binding=None if body.binding is None else parse_binding(body.binding),
-        locale=body.locale and parse_locale(body.locale),
-        domain=body.domain and parse_domain(body.domain),
-        app_hash=body.app_hash and parse_app_hash(body.app_hash),
-        metadata=parse_metadata(body.metadata),
-        ip=None if body.ip is None else parse_address(body.ip),
-        trusted=body.trusted,
         challenge=None if body.challenge is None else Sensitive(body.challenge),
     )
 

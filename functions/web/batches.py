@@ -7,17 +7,12 @@ from typing import Any
 
 import msgspec
 
-from functions.domain.binding import parse_binding
 from functions.domain.caller import Caller
 from functions.domain.errors import Refused
-from functions.domain.guard.attempt import parse_address
-from functions.domain.message import parse_app_hash, parse_domain, parse_locale
-from functions.domain.metadata import parse_metadata
-from functions.domain.phone import parse_phone_number
 from functions.usecases.start_batch import BatchStarted, Item, Queued
 from functions.usecases.start_item import BatchItem
 from functions.usecases.views import VerificationView
-from functions.web.bodies import ItemBody, decode, read_code
+from functions.web.bodies import ItemBody, decode, read_asked
 from functions.web.problems import Forbidden, Internal, as_problem, told_of_item
 
 _log = logging.getLogger(__name__)
@@ -35,19 +30,7 @@ def _item(found: ItemBody, service: str, caller: Caller) -> BatchItem:
     named = found.service or service
     if not caller.is_for(named):
         raise Forbidden("this key is not for this service")
-    return BatchItem(
-        to=parse_phone_number(found.to),
-        service=named,
-        key=found.key,
-        code=None if found.code is None else read_code(found.code),
-        binding=None if found.binding is None else parse_binding(found.binding),
-        locale=found.locale and parse_locale(found.locale),
-        domain=found.domain and parse_domain(found.domain),
-        app_hash=found.app_hash and parse_app_hash(found.app_hash),
-        metadata=parse_metadata(found.metadata),
-        ip=None if found.ip is None else parse_address(found.ip),
-        trusted=found.trusted,
-    )
+    return BatchItem(**read_asked(found), service=named, key=found.key)
 
 
 def shown_batch(started: BatchStarted) -> dict[str, Any]:

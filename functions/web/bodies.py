@@ -7,14 +7,19 @@ checks and another to the sender. So both are refused, and so is every field tha
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypedDict, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
 from functions.domain.batch import MOST_ITEMS
+from functions.domain.binding import parse_binding
 from functions.domain.code import parse_code
 from functions.domain.errors import InvalidCode, InvalidRequest
+from functions.domain.guard.attempt import Address, parse_address
+from functions.domain.message import parse_app_hash, parse_domain, parse_locale
+from functions.domain.metadata import parse_metadata
+from functions.domain.phone import PhoneNumber, parse_phone_number
 from functions.domain.sensitive import Sensitive
 from functions.web.problems import BodyTooLarge
 
@@ -96,6 +101,35 @@ def decode(raw: bytes | msgspec.Raw, kind: type[Body]) -> Body:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(_first_line(error)) from None
+
+
+class Asked(TypedDict):
+    """What is asked for one number, by itself or in a batch."""
+
+    to: PhoneNumber
+    code: Sensitive | None
+    binding: Sensitive | None
+    locale: str | None
+    domain: str | None
+    app_hash: str | None
+    metadata: tuple[tuple[str, str], ...]
+    ip: Address | None
+    trusted: bool
+
+
+def read_asked(body: StartBody | ItemBody) -> Asked:
+    """Raises what the parsers of its fields do."""
+    return Asked(
+        to=parse_phone_number(body.to),
+        code=None if body.code is None else read_code(body.code),
+        binding=None if body.binding is None else parse_binding(body.binding),
+        locale=body.locale and parse_locale(body.locale),
+        domain=body.domain and parse_domain(body.domain),
+        app_hash=body.app_hash and parse_app_hash(body.app_hash),
+        metadata=parse_metadata(body.metadata),
+        ip=None if body.ip is None else parse_address(body.ip),
+        trusted=body.trusted,
+    )
 
 
 def read_code(found: object) -> Sensitive:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from getpass import getpass
 from pathlib import Path
 
 from functions.web.authentication import digest_key
 from infra.send.problems import Unusable
+from infra.typed import typed_unseen
 
 _NAME_LENGTH = 8
 
 
 def read_key(file: Path | None) -> str:
     """Raises Unusable, and OSError."""
-    key = (_typed() if file is None else file.read_text(encoding="utf-8")).strip()
+    key = typed_unseen("API key: ") if file is None else file.read_text(encoding="utf-8").strip()
     if not key:
         raise Unusable("the API key is empty: nothing was sent")
     if not (key.isascii() and key.isprintable()) or " " in key:
@@ -25,10 +24,3 @@ def read_key(file: Path | None) -> str:
 def name_of(key: str) -> str:
     """As `./salvo key` names it."""
     return digest_key(key)[:_NAME_LENGTH]
-
-
-def _typed() -> str:
-    try:
-        return getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()
-    except EOFError:  # Ctrl-D
-        return ""
