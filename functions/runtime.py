@@ -27,7 +27,7 @@ LONGEST_IDLE = 4
 from 5 s on, and the first POST on a dead one fails with nobody to tell whether it arrived."""
 
 
-_COLLECT_AFTER = 10_000
+_COLLECT_AFTER = 100_000
 """New objects. A thousand messages side by side are so many that are all in use, and Python would look through them
 again at every 700."""
 

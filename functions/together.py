@@ -3,6 +3,8 @@
 The messages of a batch are carried out side by side and in step, so those that need the same thing need it in the same
 turn of the event loop, or one after the other in turns that follow. A load leaves as soon as a turn goes by in which
 nobody came aboard: whoever is alone waits for two turns, some microseconds, and is asked for alone.
+
+What all need is fetched by the first, and the others wait for it. A lock would let them go on one a turn of the loop.
 """
 
 from __future__ import annotations
@@ -33,6 +35,53 @@ async def carry_side_by_side(
         for load, results in zip(loads, told, strict=True)
         for key, result in zip(load, results, strict=True)
     }
+
+
+async def side_by_side(works: Sequence[Awaitable[None]]) -> None:
+    """Each in a task, where there are several: one alone needs none."""
+    if len(works) == 1:
+        await works[0]
+    elif works:
+        await asyncio.gather(*works)
+
+
+@dataclass(slots=True, eq=False)
+class _Fetch:
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Fetched:
+    """Something that many miss at the same time. Whose fetch fails tells all who waited for it; who is broken off
+    leaves it to the next."""
+
+    _under_way: _Fetch | None = field(default=None, init=False)
+
+    async def unless(self, is_there: Callable[[], bool], fetch: Callable[[], Awaitable[object]]) -> None:
+        """Returns when it is there. Raises what `fetch` raises, which sees to it that it is there afterwards."""
+        while not is_there():
+            if self._under_way is None:
+                await self._fetch(fetch)
+            else:
+                await _end_of(self._under_way)
+
+    async def _fetch(self, fetch: Callable[[], Awaitable[object]]) -> None:
+        self._under_way = under_way = _Fetch()
+        try:
+            await fetch()
+        except Exception as error:
+            under_way.error = error
+            raise
+        finally:
+            self._under_way = None
+            under_way.over.set()
+
+
+async def _end_of(fetch: _Fetch) -> None:
+    await fetch.over.wait()
+    if fetch.error is not None:
+        raise fetch.error.with_traceback(None)
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from functions.domain.circuit import MOST_FAILURES, Circuit, answered, failed, tried
 from functions.stores.dynamodb import ConditionFailed, Item, Table
+from functions.together import Fetched
 from functions.usecases.ports import Clock, Entropy, Journal, StoreUnavailable
 
 PATIENCE = 1.0
@@ -44,7 +45,8 @@ class _Seen:
     silent: bool = False
     """The store was asked at that time, and did not answer."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by whoever talks with the store, for all who would ask the same."""
+    """Held by whoever talks with the store."""
+    looked: Fetched = field(default_factory=Fetched)
 
     def take(self, item: Item | None) -> None:
         self.circuit = Circuit() if item is None else _circuit(item)
@@ -65,8 +67,9 @@ class DynamoCircuits:
 
     async def admits(self, provider: str) -> bool:
         seen = self._seen[provider]
-        if seen.at != self.clock():
-            await self._look(provider, seen)
+        now = self.clock()
+        if seen.at != now:
+            await seen.looked.unless(lambda: seen.at >= now, lambda: self._look(provider, seen))
         if seen.silent or seen.circuit.closed:
             return True
         # Closed by somebody else, or the store went silent: both are no reason to pass it over.

@@ -22,10 +22,9 @@ from functions.usecases.ports import StoreUnavailable
 Item = dict[str, Any]
 DUPLICATE = "DuplicateItem"
 """Why an insert did not write."""
-
-_CONFLICTS = frozenset({"TransactionConflictException", "TransactionInProgressException"})
-_CONFLICT_WAITS = (0.02, 0.05, 0.1)
-"""Seconds."""
+MOST_KEYS = 100
+MOST_STATEMENTS = 25
+"""DynamoDB's limits for a call."""
 
 _NAME = re.compile(r"#(\w+)")
 
@@ -38,21 +37,9 @@ class ConditionFailed(Exception):
         self.item = item
 
 
-class _Conflict(StoreUnavailable):
-    """A transaction that is under way has the item: for some milliseconds, and the SDK does not wait for its end."""
-
-
-class TransactionCanceled(Exception):
-    """Nothing of it was done. `codes` has None for each part that did not stand in the way."""
-
-    def __init__(self, codes: list[str | None]) -> None:
-        super().__init__("the transaction was canceled")
-        self.codes = codes
-
-
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A conditional change of one item, by itself or together with others."""
+    """A conditional change of one item."""
 
     pk: str
     change: str
@@ -66,6 +53,16 @@ class Update:
             "UpdateExpression": self.change,
             "ExpressionAttributeNames": _names(f"{self.change} {self.only_if}"),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A write of these attributes, over the item whose attribute `unchanged` is as it was `before`; None: there was no
+    item, and this is the new one. What is absent there says nothing: other attributes stay."""
+
+    item: Item
+    unchanged: str
+    before: Mapping[str, Any] | None
 
 
 @part
@@ -133,37 +130,14 @@ class Table:
         """
         return await self._execute([insertion(self.name, item) for item in items])
 
-    async def replace(self, items: Sequence[Item], *, unchanged: str) -> list[bool]:
-        """Which of at most 25 items, of different keys, were written over one whose attribute `unchanged`, a number,
-        is one less; each stands for itself. What is absent or NULL there says nothing: give every attribute.
+    async def exchange(self, exchanges: Sequence[Exchange]) -> list[bool]:
+        """Which of at most 25, of different keys, were made; each stands for itself. False can mean anything."""
+        return [code is None for code in await self._execute([self._statement(each) for each in exchanges])]
 
-        False can mean anything: put such an item by itself.
-        """
-        return [
-            code is None
-            for code in await self._execute([replacement(self.name, item, unchanged=unchanged) for item in items])
-        ]
-
-    async def transact(self, updates: Sequence[Update]) -> list[str | None]:
-        """Makes all of the updates, at most 100 and of different items, or none: for twice the write units.
-
-        For each None, or the code of why it stood in the way; nothing was changed where one did. The SDK's repeat of a
-        call whose answer got lost changes nothing.
-        """
-        try:
-            await self._request("transact_write_items", TransactItems=[{"Update": self._in_full(u)} for u in updates])
-        except TransactionCanceled as canceled:
-            # Where it does not say why, all of them do: none was made.
-            return canceled.codes if any(canceled.codes) else [str(canceled)] * len(updates)
-        return [None] * len(updates)
-
-    def _in_full(self, update: Update) -> dict[str, Any]:
-        return {
-            "TableName": self.name,
-            "ConditionExpression": update.only_if,
-            "ExpressionAttributeValues": update.values,
-            **update.request,
-        }
+    def _statement(self, exchange: Exchange) -> dict[str, Any]:
+        if exchange.before is None:
+            return insertion(self.name, exchange.item)
+        return replacement(self.name, exchange.item, unchanged=exchange.unchanged, before=exchange.before)
 
     async def _execute(self, statements: Sequence[Mapping[str, Any]]) -> list[str | None]:
         answer = await self._request("batch_execute_statement", Statements=statements)
@@ -186,14 +160,6 @@ class Table:
         return await self._request(operation, TableName=self.name, **request)
 
     async def _request(self, operation: str, **request: Any) -> dict[str, Any]:
-        for wait in _CONFLICT_WAITS:
-            try:
-                return await self._ask(operation, request)
-            except _Conflict:
-                await asyncio.sleep(wait)
-        return await self._ask(operation, request)
-
-    async def _ask(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         try:
             async with asyncio.timeout(self.patience):
                 answer: dict[str, Any] = await getattr(self.client, operation)(**request)
@@ -201,18 +167,12 @@ class Table:
             code = error.response["Error"]["Code"]
             if code == "ConditionalCheckFailedException":
                 raise
-            if code == "TransactionCanceledException":
-                raise TransactionCanceled(_codes(error.response.get("CancellationReasons", ()))) from None
-            raise (_Conflict if code in _CONFLICTS else StoreUnavailable)(f"DynamoDB answered {code}") from error
+            raise StoreUnavailable(f"DynamoDB answered {code}") from error
         except BotoCoreError as error:
             raise StoreUnavailable(f"DynamoDB did not answer: {type(error).__name__}") from error
         except TimeoutError:
             raise StoreUnavailable(f"DynamoDB did not answer within {self.patience:g} s") from None
         return answer
-
-
-def _codes(reasons: Sequence[Mapping[str, Any]]) -> list[str | None]:
-    return [None if reason["Code"] == "None" else reason["Code"] for reason in reasons]
 
 
 @lru_cache

@@ -18,12 +18,14 @@ import base64
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
 
 from functions.domain.guard.counting import AnyCap, Counts, MemberCap, Step
 from functions.domain.part import part
-from functions.stores.dynamodb import ConditionFailed, Item, Table, Update
+from functions.stores.dynamodb import MOST_STATEMENTS, ConditionFailed, Exchange, Item, Table, Update
+from functions.together import carry_side_by_side, loads_of
 from functions.usecases.guard_ports import Tally
 from functions.usecases.ports import Entropy, StoreUnavailable
 
@@ -34,50 +36,58 @@ _WRITE_NAME_BYTES = 6
 _NAMED = "(attribute_not_exists(#write) OR #write <> :write)"
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps of one item, and the name of the write that counts them, whichever way it is made."""
+
+    write: Item
+    steps: Sequence[Step]
+
+
 @part
 class DynamoCounters:
     table: Table
     entropy: Entropy
 
     async def count(self, step: Step) -> Tally:
-        write = self._name()
+        return await self.count_as(self._name(), step)
+
+    async def count_as(self, write: Item, step: Step) -> Tally:
+        """By that name, which counts nothing where it has counted already."""
         try:
             before = await self.table.supersede(_update([step], write))
         except ConditionFailed as refusal:
             return _refused(step, refusal.item, write)
         return Tally(_counts(before), counted=True)
 
-    async def count_on_one(self, steps: Sequence[Step]) -> list[Tally] | None:
+    async def count_on_one(self, write: Item, steps: Sequence[Step]) -> list[Tally] | None:
         """Steps of one item in one write, as if one came after the other. None where there may not be room for all."""
-        if not _can_have_room(steps):
+        if _all_done(Counts(), steps) is None:
             return None
-        write = self._name()
         try:
             before = _counts(await self.table.supersede(_update(steps, write)))
         except ConditionFailed as refusal:
             if refusal.item is None or refusal.item.get("write") != write:
                 return None
             before = reduce(lambda counts, step: step.undone(counts), steps, _counts(refusal.item))
-        return [Tally(counts, counted=True) for counts in accumulate(steps[:-1], _done, initial=before)]
+        return _tallies(before, steps)
 
-    async def count_apart(self, steps: Sequence[Step]) -> list[Tally | None]:
-        """Steps of as many items, in one transaction. None for those that have to be counted by themselves."""
-        found = {item["pk"]["S"]: item for item in await self.table.get_many([step.item for step in steps])}
-        before = {step.item: _counts(found.get(step.item)) for step in steps}
-        going = [step for step in steps if not step.refused_by(before[step.item])]
-        counted = await self._transact(going)
-        return [Tally(before[step.item], counted=True) if step.item in counted else None for step in steps]
+    async def count_on_many(self, plans: Mapping[str, Plan]) -> dict[str, list[Tally]]:
+        """Steps of at most 100 items, by item, over each as it was just read. Those that could not be are left out."""
+        found = {item["pk"]["S"]: item for item in await self.table.get_many(list(plans))}
+        exchanges: dict[str, Exchange] = {}
+        for pk, plan in plans.items():
+            exchange = _exchange(plan, found.get(pk))
+            if exchange is not None:
+                exchanges[pk] = exchange
+        written = await carry_side_by_side(
+            loads_of(list(exchanges), MOST_STATEMENTS),
+            lambda load: self.table.exchange([exchanges[pk] for pk in load]),
+        )
+        return {pk: _tallies(_counts(found.get(pk)), plans[pk].steps) for pk, made in written.items() if made}
 
-    async def _transact(self, steps: Sequence[Step]) -> set[str]:
-        """The items that were written. Where some stand in the way, the others go once more without them."""
-        for _ in range(2):
-            if not steps:
-                break
-            codes = await self.table.transact([_update([step], self._name()) for step in steps])
-            if not any(codes):
-                return {step.item for step in steps}
-            steps = [step for step, code in zip(steps, codes, strict=True) if code is None]
-        return set()
+    def plan(self, steps: Sequence[Step]) -> Plan:
+        return Plan(self._name(), steps)
 
     async def take_back(self, step: Step, *, newcomer: bool) -> None:
         if step.at_nought and await self._clear(step):
@@ -166,14 +176,36 @@ def _joined(steps: Sequence[Step]) -> dict[str, set[str]]:
     return joined
 
 
-def _can_have_room(steps: Sequence[Step]) -> bool:
-    """Whether an item with nothing in it would have."""
-    counts = reduce(_done, steps[:-1], Counts())
-    return not any(cap.refuses(counts) for step in steps for cap in step.enforced)
+def _all_done(before: Counts, steps: Sequence[Step]) -> Counts | None:
+    """The counts after all of the steps; None where there is no room for one of them."""
+    counts = before
+    for step in steps:
+        if step.refused_by(counts):
+            return None
+        counts = step.done(counts)
+    return counts
 
 
 def _done(before: Counts, step: Step) -> Counts:
     return step.done(before)
+
+
+def _tallies(before: Counts, steps: Sequence[Step]) -> list[Tally]:
+    return [Tally(counts, counted=True) for counts in accumulate(steps[:-1], _done, initial=before)]
+
+
+def _exchange(plan: Plan, found: Item | None) -> Exchange | None:
+    """None where there may not be room, or where nothing tells that the item is as it was."""
+    after = _all_done(_counts(found), plan.steps)
+    if after is None or (found is not None and "write" not in found):
+        return None
+    item: Item = {"pk": {"S": plan.steps[0].item}, "write": plan.write}
+    item["ttl"] = {"N": str(plan.steps[0].forget_at)}
+    for step in plan.steps:
+        item |= {counter: {"N": str(after.number(counter))} for counter in step.counters}
+        if step.joins is not None:
+            item[step.joins.members] = {"SS": sorted(after.members[step.joins.members])}
+    return Exchange(item, "write", None if found is None else found["write"])
 
 
 def _room(cap: AnyCap, place: int, more: int) -> str:

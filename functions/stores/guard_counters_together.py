@@ -1,8 +1,9 @@
 """The same counters for many at once: what is counted in the same moment travels in one call.
 
-Steps of one item are one write of it: all of a country. Where many items come together, each with one step (the blocks
-of a batch's numbers), they are one transaction: for a twentieth of the CPU, and twice the write units. Whoever does not
-surely have room is counted by itself as ever, so a cap is as exact as it is alone.
+Where many items come together (the blocks of a batch's numbers), they are read, and written over what was read, 25 in a
+call: for a twentieth of the CPU and the same write units. What another sandbox writes at any time, a country's, is one
+write of all its steps. Whoever does not surely have room, or comes too late, is counted by itself as ever, so a cap is
+as exact as it is alone.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from functions.domain.guard.counting import Step
-from functions.stores.guard_counters import DynamoCounters
-from functions.together import Together, carry_side_by_side, loads_of
+from functions.stores.dynamodb import MOST_KEYS
+from functions.stores.guard_counters import DynamoCounters, Plan
+from functions.together import Together, loads_of
 from functions.usecases.guard_ports import Tally
 
-MOST_IN_A_TRANSACTION = 100
-"""DynamoDB's limit."""
-FEWEST_IN_A_TRANSACTION = 25
-"""Below that the CPU it saves is not worth its write units."""
+FEWEST = 5
+"""Items. Fewer are not worth being read first."""
 _MOST_AT_ONCE = 10_000
 """More than there are in a batch."""
 
@@ -38,23 +38,33 @@ class CountersTogether:
         await self.counters.convert(item, fewer=fewer, more=more)
 
     async def _count_all(self, steps: Mapping[object, Step]) -> Mapping[object, Tally]:
-        by_item: dict[str, list[object]] = {}
+        keys: dict[str, list[object]] = {}
         for key, step in steps.items():
-            by_item.setdefault(step.item, []).append(key)
-        alone = [keys[0] for keys in by_item.values() if len(keys) == 1]
-        most = 1 if len(alone) < FEWEST_IN_A_TRANSACTION else MOST_IN_A_TRANSACTION
-        loads = [keys for keys in by_item.values() if len(keys) > 1] + loads_of(alone, most)
-        return await carry_side_by_side(loads, lambda keys: self._count([steps[key] for key in keys]))
+            keys.setdefault(step.item, []).append(key)
+        plans = {item: self.counters.plan([steps[key] for key in of_item]) for item, of_item in keys.items()}
+        counted = await self._carry_out(plans)
+        return {
+            key: tally for item, of_item in keys.items() for key, tally in zip(of_item, counted[item], strict=True)
+        }
 
-    async def _count(self, steps: Sequence[Step]) -> Sequence[Tally]:
-        if len(steps) == 1:
-            return [await self.counters.count(steps[0])]
-        if steps[0].item == steps[1].item:
-            return await self.counters.count_on_one(steps) or await self._one_by_one(steps)
-        counted = await self.counters.count_apart(steps)
-        left = [place for place, tally in enumerate(counted) if tally is None]
-        alone = dict(zip(left, await asyncio.gather(*(self.counters.count(steps[n]) for n in left)), strict=True))
-        return [tally or alone[place] for place, tally in enumerate(counted)]
+    async def _carry_out(self, plans: Mapping[str, Plan]) -> dict[str, Sequence[Tally]]:
+        own = [item for item, plan in plans.items() if not plan.steps[0].shared]
+        most = MOST_KEYS if len(own) >= FEWEST else 1
+        loads = loads_of(own, most) + [[item] for item, plan in plans.items() if plan.steps[0].shared]
+        told = await asyncio.gather(*(self._count({item: plans[item] for item in load}) for load in loads))
+        return {item: tallies for of_load in told for item, tallies in of_load.items()}
+
+    async def _count(self, plans: Mapping[str, Plan]) -> dict[str, Sequence[Tally]]:
+        counted: dict[str, Sequence[Tally]] = {}
+        if len(plans) > 1:
+            counted.update(await self.counters.count_on_many(plans))
+        left = [item for item in plans if item not in counted]
+        return counted | dict(zip(left, await asyncio.gather(*(self._count_one(plans[n]) for n in left)), strict=True))
+
+    async def _count_one(self, plan: Plan) -> Sequence[Tally]:
+        if len(plan.steps) == 1:
+            return [await self.counters.count_as(plan.write, plan.steps[0])]
+        return await self.counters.count_on_one(plan.write, plan.steps) or await self._one_by_one(plan.steps)
 
     async def _one_by_one(self, steps: Sequence[Step]) -> list[Tally]:
         """A refusal that would be the next one's too is not asked for again."""

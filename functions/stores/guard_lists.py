@@ -6,12 +6,12 @@ Functions read it. Operators write it (infra/guard), each an attribute of their 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from functions.domain.guard.lists import Effect, Entry, Kind, Listing, Subject
 from functions.stores.dynamodb import Item, Table
+from functions.together import Fetched
 
 KEY = "l#lists"
 FRESH_FOR = 5
@@ -23,15 +23,16 @@ class DynamoLists:
     table: Table
     _known: Mapping[Subject, Entry] = field(default_factory=dict)
     _read_at: int | None = None
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fetched: Fetched = field(default_factory=Fetched)
 
     async def listing(self, at: int) -> Listing:
         if not self._is_fresh(at):
-            async with self._lock:
-                if not self._is_fresh(at):
-                    self._known = to_listing(await self.table.get(KEY, consistent=False))
-                    self._read_at = at
+            await self._fetched.unless(lambda: self._is_fresh(at), lambda: self._read(at))
         return self._known
+
+    async def _read(self, at: int) -> None:
+        self._known = to_listing(await self.table.get(KEY, consistent=False))
+        self._read_at = at
 
     def _is_fresh(self, at: int) -> bool:
         """Not for a clock that was set back either."""

@@ -25,14 +25,14 @@ def insertion(table: str, item: Mapping[str, Value]) -> dict[str, Any]:
     return _statement(f'INSERT INTO "{table}" VALUE {{{fields}}}', parameters)
 
 
-def replacement(table: str, item: Mapping[str, Value], *, unchanged: str) -> dict[str, Any]:
-    """Refused unless the attribute `unchanged` of the item that is there, a number, is one less."""
+def replacement(table: str, item: Mapping[str, Value], *, unchanged: str, before: Value) -> dict[str, Any]:
+    """Refused unless the attribute `unchanged` of the item that is there is as it was before."""
     parameters: list[Value] = []
-    changed = ((name, value) for name, value in item.items() if name != "pk")
+    changed = [(name, value) for name, value in item.items() if name != "pk"]
     sets = " ".join([f'SET "{name}"={_literal(value) or _handed(value, parameters)}' for name, value in changed])
-    before = int(item[unchanged]["N"]) - 1
     key = _literal(item["pk"]) or _handed(item["pk"], parameters)
-    return _statement(f'UPDATE "{table}" {sets} WHERE "pk"={key} AND "{unchanged}"={before}', parameters)
+    same = _literal(before) or _handed(before, parameters)
+    return _statement(f'UPDATE "{table}" {sets} WHERE "pk"={key} AND "{unchanged}"={same}', parameters)
 
 
 def _statement(text: str, parameters: list[Value]) -> dict[str, Any]:
@@ -60,6 +60,11 @@ def _number(content: str) -> str | None:
     return content if _is_number(content) else None
 
 
+def _texts(content: Sequence[str]) -> str | None:
+    parts = [_text(each) for each in content]
+    return None if None in parts else f"<<{','.join(map(str, parts))}>>"
+
+
 def _list(content: Sequence[Value]) -> str | None:
     parts = [_literal(each) for each in content]
     return None if None in parts else f"[{','.join(map(str, parts))}]"
@@ -78,6 +83,7 @@ def _map(content: Mapping[str, Value]) -> str | None:
 _LITERALS: Mapping[str, Callable[[Any], str | None]] = {
     "S": _text,
     "N": _number,
+    "SS": _texts,
     "BOOL": lambda content: "true" if content else "false",
     "NULL": lambda _: "NULL",
     "L": _list,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from functions.stores.dynamodb import Item, Table
+from functions.stores.dynamodb import MOST_KEYS, Item, Table
 from functions.together import Together, loads_of
 
-MOST_KEYS = 100
-"""DynamoDB's limit for a call."""
 _MOST_AT_ONCE = 10_000
 
 

@@ -11,15 +11,12 @@ from collections.abc import Mapping
 
 from functions.domain.checking import Guess
 from functions.domain.verification import Record
-from functions.stores.dynamodb import DUPLICATE, Item
+from functions.stores.dynamodb import DUPLICATE, MOST_STATEMENTS, Exchange, Item
 from functions.stores.reads_together import ReadsTogether
 from functions.stores.record_item import from_item, with_nothing_left
 from functions.stores.verifications import DynamoVerificationStore
 from functions.together import Together
 from functions.usecases.ports import Counted, StoreUnavailable
-
-MOST_STATEMENTS = 25
-"""DynamoDB's limit for a call."""
 
 _ALONE = "alone"
 
@@ -79,5 +76,9 @@ class VerificationsTogether:
     async def _replace_all(self, items: Mapping[str, Item]) -> Mapping[str, bool]:
         if len(items) == 1:
             return dict.fromkeys(items, False)
-        written = await self.store.table.replace(list(items.values()), unchanged="rev")
+        written = await self.store.table.exchange([_over_the_one_before(item) for item in items.values()])
         return dict(zip(items, written, strict=True))
+
+
+def _over_the_one_before(item: Item) -> Exchange:
+    return Exchange(item, "rev", {"N": str(int(item["rev"]["N"]) - 1)})

@@ -91,16 +91,19 @@ class Guard:
             await check.guessed(service.name, service.guard, right=right, at=at)
 
     async def _ask(self, attempt: Attempt) -> tuple[Decision, list[Check]]:
-        decision, counted = Decision(), list[Check]()
+        decision, counted, lifted = Decision(), list[Check](), frozenset[Rule]()
         for check in () if attempt.policy.asks_nothing else self.checks:
             try:
-                found = await _look(check, attempt, decision.lifted)
+                found = await _look(check, attempt, lifted)
                 if found:
-                    decision = await self._answered(decision.and_then(found), attempt)
+                    decision, lifted = decision.and_then(found), lifted.union(*(finding.lifts for finding in found))
+                decides = any([finding.decides for finding in found])
+                if decides:
+                    decision = await self._answered(decision, attempt)
             except BaseException:
                 await self._give_back(counted, attempt)
                 raise
-            if decision.decided_by is not None:
+            if decides and decision.decided_by is not None:
                 break
             counted.append(check)
         return decision, counted

@@ -316,7 +316,8 @@ class TestTheCheck:
 async def test_a_closed_block_stays_closed_for_who_asks_while_the_sandbox_forgets(exact_fleet: Fleet) -> None:
     await exact_fleet.closed()
     sandbox, now = exact_fleet.sandbox(), exact_fleet.clock()
-    fresh = {Place(Kind.BLOCK, str(n)): _Known(read_at=now) for n in range(_MOST_KNOWN - 1)}
+    places = [Place(Kind.BLOCK, str(n)) for n in range(_MOST_KNOWN - 1)]
+    fresh = {place: _Known(place, read_at=now) for place in places}
     sandbox._known = fresh
     another = Fleet(exact_fleet.table, exact_fleet.clock)
 

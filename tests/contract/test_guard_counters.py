@@ -240,9 +240,9 @@ class TestManyItemsAtOnce:
         assert {(await table.get(step.item) or {})["u"]["N"] for step in steps} == {"4"}
 
 
-async def test_a_transaction_whose_answer_gets_lost_counts_once(aws: EmbeddedAws, resources: Resources) -> None:
+async def test_statements_whose_answer_gets_lost_count_once(aws: EmbeddedAws, resources: Resources) -> None:
     async with (
-        DroppingProxy.start(aws.endpoint, lose={"TransactWriteItems"}) as proxy,
+        DroppingProxy.start(aws.endpoint, lose={"BatchExecuteStatement"}) as proxy,
         aws_client("dynamodb", proxy.url, config=CONFIG) as client,
     ):
         table = Table(client, resources.table)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.stores.dynamodb import Item, Table
+from functions.stores.dynamodb import Exchange, Item, Table
 from functions.stores.partiql import insertion, replacement
 from infra.local.embedded_aws import Resources
 
@@ -39,7 +39,7 @@ def exact(dynamodb: Any, resources: Resources) -> Table:
 def test_no_text_gets_into_a_statement_that_could_end_it(values: Item) -> None:
     for statement in (
         insertion("table", {"pk": {"S": "v#a"}, **values}),
-        replacement("table", {"pk": {"S": "v#a"}, "rev": {"N": "2"}, **values}, unchanged="rev"),
+        replacement("table", {"pk": {"S": "v#a"}, **values}, unchanged="a", before=values["a"]),
     ):
         quoted = statement["Statement"].split("'")[1::2]
         assert all(text.replace("#", "").isascii() and not set(text) & set("\"\\?{}[],;'") for text in quoted)
@@ -54,7 +54,8 @@ async def test_what_was_inserted_and_replaced_is_there(exact: Table) -> None:
         for item in items:
             assert await exact.get(item["pk"]["S"]) == item
         following = [{**item, **example_values(7 + n), "rev": {"N": "2"}} for n, item in enumerate(items)]
-        assert await exact.replace(following, unchanged="rev") == [True] * 20
+        exchanges = [Exchange(item, "rev", {"N": "1"}) for item in following]
+        assert await exact.exchange(exchanges) == [True] * 20
         for item in following:
             assert await exact.get(item["pk"]["S"]) == item
 

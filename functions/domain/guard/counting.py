@@ -100,6 +100,8 @@ class Step:
     forget_at: int
     at_nought: tuple[str, ...] = ()
     """Counters that are taken away where all of them come to nothing: else an item grows with whatever is asked."""
+    shared: bool = False
+    """Many sandboxes write the item at any time: nobody finds it as he has just read it."""
 
     @property
     def enforced(self) -> tuple[AnyCap, ...]:

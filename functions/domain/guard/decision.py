@@ -83,7 +83,7 @@ class Finding:
 
     @property
     def decides(self) -> bool:
-        return self.mode is Mode.ENFORCE and self.said in {Said.DENY, Said.CHALLENGE}
+        return self.mode is Mode.ENFORCE and (self.said is Said.DENY or self.said is Said.CHALLENGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,8 @@ def subjects_of(attempt: Attempt) -> tuple[Subject, ...]:
 
 def standing(listing: Listing, attempt: Attempt) -> tuple[Subject, Entry] | None:
     """The entry that counts for it."""
+    if not listing:
+        return None
     found = [(subject, listing[subject]) for subject in subjects_of(attempt) if subject in listing]
     return next((each for each in found if each[1].holds(attempt.at)), None)
 

@@ -6,13 +6,13 @@ or a send tries it out.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.conversion import TRIALS_EVERY, Breaker, Kind, Place, Slice, judged, tally
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
+from functions.together import Fetched, side_by_side
 from functions.usecases.guard_ports import Conversions
 from functions.usecases.ports import Journal
 
@@ -31,13 +31,13 @@ _KINDS = {Rule.CONVERSION_BLOCK: Kind.BLOCK, Rule.CONVERSION_COUNTRY: Kind.COUNT
 class _Known:
     """What this sandbox knows of a place."""
 
+    place: Place
     breaker: Breaker = field(default_factory=Breaker)
     slices: Sequence[Slice] = ()
     read_at: int = -FRESH_FOR
     full_until: int = 0
     """The sends that may try it out have been taken, until then."""
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by whoever talks with the store, for all who would ask the same."""
+    fetched: Fetched = field(default_factory=Fetched)
 
     def is_fresh(self, now: int) -> bool:
         return now - self.read_at < FRESH_FOR
@@ -61,11 +61,12 @@ class Conversion:
     """By request: for giving back."""
 
     async def look(self, attempt: Attempt) -> Sequence[Finding]:
-        asked = {rule: _place(kind, attempt) for rule, kind in _KINDS.items() if _mode(rule, attempt) is not Mode.OFF}
-        learned = await asyncio.gather(*(self._learn(rule, place, attempt) for rule, place in asked.items()))
+        rules = [rule for rule in _KINDS if _mode(rule, attempt) is not Mode.OFF]
+        asked = [(rule, self._of(_place(_KINDS[rule], attempt), attempt.at)) for rule in rules]
+        await side_by_side([self._learn(rule, known, attempt) for rule, known in asked if _is_due(known, attempt)])
         findings: list[Finding] = []
-        for (rule, place), known in zip(asked.items(), learned, strict=True):
-            findings.append(await self._ask(known, rule, place, attempt))
+        for rule, known in asked:
+            findings.append(await self._ask(known, rule, attempt))
             if findings[-1].decides:
                 await self.give_back(attempt)
                 break
@@ -76,36 +77,34 @@ class Conversion:
             self._of(trial.place, attempt.at).full_until = 0
             await self.conversions.give_trial_back(trial.place, trial.breaker, trial.at)
 
-    async def _learn(self, rule: Rule, place: Place, attempt: Attempt) -> _Known:
-        """Reads what is not fresh, and makes the step that is due."""
-        known, now = self._of(place, attempt.at), attempt.at
-        if known.is_fresh(now) and _due(known, attempt) is None:
-            return known
-        async with known.lock:
-            if not known.is_fresh(now):
-                known.breaker, known.slices = await self.conversions.known(place, now)
-                known.read_at, known.full_until = now, 0
-            following = _due(known, attempt)
-            if following is not None:
-                await self._change(known, following, rule, place, attempt)
-        return known
+    async def _learn(self, rule: Rule, known: _Known, attempt: Attempt) -> None:
+        await known.fetched.unless(lambda: not _is_due(known, attempt), lambda: self._go_on(rule, known, attempt))
 
-    async def _change(self, known: _Known, following: Breaker, rule: Rule, place: Place, attempt: Attempt) -> None:
+    async def _go_on(self, rule: Rule, known: _Known, attempt: Attempt) -> None:
+        """Reads what is not fresh, and makes the step that is due."""
+        if not known.is_fresh(attempt.at):
+            known.breaker, known.slices = await self.conversions.known(known.place, attempt.at)
+            known.read_at, known.full_until = attempt.at, 0
+        following = _due(known, attempt)
+        if following is not None:
+            await self._change(known, following, rule, attempt)
+
+    async def _change(self, known: _Known, following: Breaker, rule: Rule, attempt: Attempt) -> None:
         before = known.breaker
-        in_the_way = await self.conversions.change(place, before, following)
+        in_the_way = await self.conversions.change(known.place, before, following)
         known.breaker = in_the_way or following
         if in_the_way is None:
             self.journal(
                 "breaker",
-                kind=place.kind.value,
+                kind=known.place.kind.value,
                 key=_shown(rule, attempt),
                 outcome=_named(before, following),
                 seconds=following.until - attempt.at if following.times else None,
             )
 
-    async def _ask(self, known: _Known, rule: Rule, place: Place, attempt: Attempt) -> Finding:
+    async def _ask(self, known: _Known, rule: Rule, attempt: Attempt) -> Finding:
         policy = attempt.policy
-        wait = await self._wait(known, place, attempt)
+        wait = await self._wait(known, attempt)
         found = tally(known.slices, since=known.breaker.since, now=attempt.at)
         return Finding(
             rule=rule,
@@ -117,7 +116,7 @@ class Conversion:
             retry_after=wait,
         )
 
-    async def _wait(self, known: _Known, place: Place, attempt: Attempt) -> int | None:
+    async def _wait(self, known: _Known, attempt: Attempt) -> int | None:
         """None: it may go out, by itself or as one that tries the place out. Else seconds until it is worth a try."""
         breaker, now = known.breaker, attempt.at
         if not breaker.holds(attempt.policy.conversion_floor):
@@ -127,10 +126,10 @@ class Conversion:
         ends = breaker.until + (breaker.trial_hour(now) + 1) * TRIALS_EVERY
         if known.full_until == ends:
             return ends - now
-        if not await self.conversions.take_trial(place, breaker, now):
+        if not await self.conversions.take_trial(known.place, breaker, now):
             known.full_until = ends
             return ends - now
-        self._note(attempt, _Trial(place, breaker, now))
+        self._note(attempt, _Trial(known.place, breaker, now))
         return None
 
     def _note(self, attempt: Attempt, trial: _Trial) -> None:
@@ -142,7 +141,13 @@ class Conversion:
     def _of(self, place: Place, now: int) -> _Known:
         if place not in self._known and len(self._known) >= _MOST_KNOWN:
             self._known = {each: known for each, known in self._known.items() if known.is_fresh(now)}
-        return self._known.setdefault(place, _Known())
+        known = self._known.get(place)
+        return self._known.setdefault(place, _Known(place)) if known is None else known
+
+
+def _is_due(known: _Known, attempt: Attempt) -> bool:
+    """Something is to be read, or to be changed."""
+    return not known.is_fresh(attempt.at) or _due(known, attempt) is not None
 
 
 def _due(known: _Known, attempt: Attempt) -> Breaker | None:

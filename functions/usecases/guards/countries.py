@@ -66,6 +66,7 @@ def _step(attempt: Attempt) -> Step | None:
         counters=(*(() if cap is None else ("u",)), f"s{slice_of(attempt.at)}"),
         caps=() if cap is None else (_cap(attempt, cap, (hour + 1) * HOUR),),
         forget_at=hour * HOUR + KEPT,
+        shared=True,
     )
 
 

@@ -6,7 +6,6 @@ many seconds of an attack come on top of what it takes to notice it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
 from functions.domain.guard.policy import Policy
 from functions.domain.guard.spraying import Guesses, Usual, most_wrong
+from functions.together import Fetched, side_by_side
 from functions.usecases.guard_ports import GuessCounts
 from functions.usecases.ports import Journal
 
@@ -30,11 +30,14 @@ class _Known:
     usual: Usual = field(default_factory=Usual)
     read_at: int = -FRESH_FOR
     noticed: bool = False
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    fetched: Fetched = field(default_factory=Fetched)
 
     @property
     def most(self) -> int:
         return most_wrong(self.recent, self.usual)
+
+    def is_fresh(self, now: int) -> bool:
+        return now - self.read_at < FRESH_FOR
 
 
 @dataclass(slots=True)
@@ -49,9 +52,8 @@ class Spraying:
         mode = attempt.policy.mode(Rule.SPRAYING)
         if mode is Mode.OFF:
             return ()
-        scopes = self._scopes(attempt.service)
-        known = await asyncio.gather(*(self._learn(scope, attempt.at) for scope in scopes))
-        scope, worst = max(zip(scopes, known, strict=True), key=lambda each: each[1].noticed)
+        known = await self._learn_all(self._scopes(attempt.service), attempt.at)
+        scope, worst = max(known.items(), key=lambda each: each[1].noticed)
         return [
             Finding(
                 rule=Rule.SPRAYING,
@@ -73,16 +75,19 @@ class Spraying:
     def _scopes(self, service: str) -> tuple[str, ...]:
         return (service,) if self.alone else (service, ALL_SERVICES)
 
-    async def _learn(self, scope: str, now: int) -> _Known:
-        known = self._known.setdefault(scope, _Known())
-        if now - known.read_at < FRESH_FOR:
-            return known
-        async with known.lock:
-            if now - known.read_at >= FRESH_FOR:
-                known.recent, known.usual = await self.counts.read(scope, now)
-                known.read_at = now
-                self._tell(scope, known)
+    async def _learn_all(self, scopes: Sequence[str], now: int) -> dict[str, _Known]:
+        known = {scope: self._known.get(scope) or self._known.setdefault(scope, _Known()) for scope in scopes}
+        stale = [(scope, each) for scope, each in known.items() if not each.is_fresh(now)]
+        await side_by_side([self._learn(scope, each, now) for scope, each in stale])
         return known
+
+    async def _learn(self, scope: str, known: _Known, now: int) -> None:
+        await known.fetched.unless(lambda: known.is_fresh(now), lambda: self._read(scope, known, now))
+
+    async def _read(self, scope: str, known: _Known, now: int) -> None:
+        known.recent, known.usual = await self.counts.read(scope, now)
+        known.read_at = now
+        self._tell(scope, known)
 
     def _tell(self, scope: str, known: _Known) -> None:
         """Once when it begins and once when it ends, by each sandbox that is asked for codes then."""
