@@ -10,7 +10,6 @@ What all need is fetched by the first, and the others wait for it. A lock would 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -54,7 +53,8 @@ class _Fetch:
 @dataclass(slots=True, eq=False)
 class Fetched:
     """Something that many miss at the same time. Whose fetch fails tells all who waited for it; who is broken off
-    leaves it to the next."""
+    leaves it to the next.
+    """
 
     _under_way: _Fetch | None = field(default=None, init=False)
 
@@ -87,17 +87,28 @@ async def _end_of(fetch: _Fetch) -> None:
 @dataclass(slots=True, eq=False)
 class _Load(Generic[K, V, R]):
     asked: dict[K, V] = field(default_factory=dict)
-    waiting: Counter[K] = field(default_factory=Counter)
-    carried: asyncio.Task[Mapping[K, R]] = field(init=False)
+    waiting: dict[K, list[asyncio.Future[R]]] = field(default_factory=dict)
+    carried: asyncio.Task[None] = field(init=False)
 
-    async def leave(self, key: K) -> None:
-        """What nobody waits for any more is not asked for, if there is still time. Whoever goes last leaves no task."""
-        self.waiting[key] -= 1
+    def leave(self, key: K, answer: asyncio.Future[R]) -> None:
+        """What nobody waits for any more is not asked for, if there is still time."""
+        if not answer.cancelled():
+            answer.exception()  # what it was told is heard by nobody, and needs no line in the log
+        self.waiting[key].remove(answer)
         if not self.waiting[key]:
             del self.waiting[key], self.asked[key]
-        if not self.waiting and not self.carried.done():
-            self.carried.cancel()
-            await asyncio.wait({self.carried})
+
+    def tell(self, results: Mapping[K, R]) -> None:
+        for key, answers in self.waiting.items():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_result(results[key])
+
+    def fail(self, error: Exception) -> None:
+        for answers in self.waiting.values():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_exception(error)
 
 
 @dataclass(slots=True, eq=False)
@@ -120,26 +131,46 @@ class Together(Generic[K, V, R]):
         """The key's result. A key that is aboard already keeps its value."""
         load = self._open or self._new_load()
         load.asked.setdefault(key, value)
-        load.waiting[key] += 1
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        load.waiting.setdefault(key, []).append(answer)
         if len(load.asked) == self.most:
             self._open = None
         try:
-            return (await asyncio.shield(load.carried))[key]
-        finally:
-            await load.leave(key)
+            return await answer
+        except asyncio.CancelledError:
+            load.leave(key, answer)
+            if not load.waiting:
+                await self._abandon(load)
+            raise
 
     def _new_load(self) -> _Load[K, V, R]:
         self._open = load = _Load[K, V, R]()
         load.carried = asyncio.create_task(self._carry(load))
         return load
 
-    async def _carry(self, load: _Load[K, V, R]) -> Mapping[K, R]:
+    async def _carry(self, load: _Load[K, V, R]) -> None:
+        try:
+            await self._wait_for_more(load)
+            if self.prepare is not None:
+                await self.prepare()
+            load.tell(await self.carry(dict(load.asked)))
+        except Exception as error:  # noqa: BLE001 - it is theirs
+            load.fail(error)
+
+    async def _abandon(self, load: _Load[K, V, R]) -> None:
+        """Whoever goes last leaves no task, and nobody comes aboard any more."""
+        self._close(load)
+        if not load.carried.done():
+            load.carried.cancel()
+            await asyncio.wait({load.carried})
+
+    def _close(self, load: _Load[K, V, R]) -> None:
+        if self._open is load:
+            self._open = None
+
+    async def _wait_for_more(self, load: _Load[K, V, R]) -> None:
         aboard = 0
         while self._open is load and len(load.asked) > aboard:
             aboard = len(load.asked)
             await asyncio.sleep(0)
-        if self._open is load:
-            self._open = None
-        if self.prepare is not None:
-            await self.prepare()
-        return await self.carry(dict(load.asked))
+        self._close(load)

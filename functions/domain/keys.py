@@ -30,8 +30,8 @@ class Keyring:
 
 def mac(key: bytes, purpose: str, *fields: str) -> bytes:
     """HMAC-SHA-256 over the purpose and the fields, each behind its length so that no two lists of fields are alike."""
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in (f.encode() for f in (purpose, *fields)))
-    return hmac.digest(key, message, hashlib.sha256)
+    parts = [field.encode() for field in (purpose, *fields)]
+    return hmac.digest(key, b"".join([len(part).to_bytes(4, "big") + part for part in parts]), hashlib.sha256)
 
 
 def derive(entry: str, purpose: str) -> bytes:

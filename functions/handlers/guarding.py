@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from functions.handlers.hooks import Hooks
+from functions.runtime import wall_clock
 from functions.service_file import Configuration
 from functions.stores.dynamodb import Table
 from functions.stores.guard_budget import DynamoAccounts
@@ -15,7 +16,7 @@ from functions.stores.guard_decisions import DynamoDecisions
 from functions.stores.guard_everywhere import DynamoCodesToNumbers
 from functions.stores.guard_lists import DynamoLists
 from functions.stores.guard_spraying import DynamoGuesses
-from functions.stores.reads_together import ReadsTogether
+from functions.stores.reads_together import Lately, ReadsTogether
 from functions.telemetry import journal
 from functions.usecases.guard import Guard
 from functions.usecases.guard_ports import Check
@@ -35,6 +36,7 @@ from functions.usecases.guards.spraying import Spraying
 
 
 def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Guard:
+    lately = Lately(wall_clock)
     return Guard(
         checks=[
             Listed(DynamoLists(table)),
@@ -42,8 +44,8 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
             Spraying(
                 DynamoGuesses(table, secrets.token_bytes), alone=len(configuration.services) == 1, journal=journal
             ),
-            *_of_many(table),
-            Conversion(DynamoConversions(table, ReadsTogether(table)), journal),
+            *_of_many(table, lately),
+            Conversion(DynamoConversions(table, ReadsTogether(table, lately=lately)), journal),
             AlwaysChallenge(),
             Risk(hooks.risk),
             *_of_the_number(table, configuration),
@@ -54,9 +56,9 @@ def build_guard(table: Table, configuration: Configuration, hooks: Hooks) -> Gua
     )
 
 
-def _of_many(table: Table) -> list[Check]:
+def _of_many(table: Table, lately: Lately) -> list[Check]:
     """What starts are counted by that have something in common: an end user's address, a block, a country."""
-    counters = CountersTogether(DynamoCounters(table, secrets.token_bytes))
+    counters = CountersTogether(DynamoCounters(table, secrets.token_bytes), lately)
     checks = Addresses(Counting(counters)), Blocks(Counting(counters)), Countries(Counting(counters))
     return [RefusedLately(checks), *checks]
 

@@ -58,7 +58,8 @@ class Update:
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A write of these attributes, over the item whose attribute `unchanged` is as it was `before`; None: there was no
-    item, and this is the new one. What is absent there says nothing: other attributes stay."""
+    item, and this is the new one. What is absent there says nothing: other attributes stay.
+    """
 
     item: Item
     unchanged: str

@@ -31,6 +31,8 @@ class DynamoConversions:
         hours = now // _HOUR, now // _HOUR - 1
         keys = {hour: _counted(place, hour) for hour in hours}
         found = await self.reads.items((_pk(place), *(key for each in keys.values() for key in each)))
+        if not found:  # as of most blocks
+            return Breaker(), []
         by_key = {item["pk"]["S"]: item for item in found}
         slices = [each for hour in hours for each in _slices(hour, [by_key[k] for k in keys[hour] if k in by_key])]
         return _breaker(by_key.get(_pk(place))), slices
@@ -72,6 +74,8 @@ class DynamoConversions:
 
 
 def _slices(hour: int, items: Sequence[Item]) -> list[Slice]:
+    if not items:
+        return []
     counts = [
         Slice(hour * _HOUR + n * SLICE, _sum(items, f"s{n}"), _sum(items, f"c{n}"))
         for n in reversed(range(_HOUR // SLICE))

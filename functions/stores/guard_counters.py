@@ -72,9 +72,12 @@ class DynamoCounters:
             before = reduce(lambda counts, step: step.undone(counts), steps, _counts(refusal.item))
         return _tallies(before, steps)
 
-    async def count_on_many(self, plans: Mapping[str, Plan]) -> dict[str, list[Tally]]:
-        """Steps of at most 100 items, by item, over each as it was just read. Those that could not be are left out."""
-        found = {item["pk"]["S"]: item for item in await self.table.get_many(list(plans))}
+    async def items_of(self, plans: Mapping[str, Plan]) -> dict[str, Item]:
+        """Of at most 100 plans, by key."""
+        return {item["pk"]["S"]: item for item in await self.table.get_many(list(plans))}
+
+    async def count_on_many(self, plans: Mapping[str, Plan], found: Mapping[str, Item]) -> dict[str, list[Tally]]:
+        """Steps of many items, by item, over each as it was found. Those that could not be are left out."""
         exchanges: dict[str, Exchange] = {}
         for pk, plan in plans.items():
             exchange = _exchange(plan, found.get(pk))

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from functions.domain.guard.counting import Step
 from functions.stores.dynamodb import MOST_KEYS
 from functions.stores.guard_counters import DynamoCounters, Plan
+from functions.stores.reads_together import Lately
 from functions.together import Together, loads_of
 from functions.usecases.guard_ports import Tally
 
@@ -24,8 +25,10 @@ _MOST_AT_ONCE = 10_000
 
 
 class CountersTogether:
-    def __init__(self, counters: DynamoCounters) -> None:
+    def __init__(self, counters: DynamoCounters, lately: Lately | None = None) -> None:
+        """`lately` hears of what was read, which the conversion of the blocks is judged by next."""
         self.counters = counters
+        self.lately = lately
         self._steps: Together[object, Step, Tally] = Together(self._count_all, _MOST_AT_ONCE)
 
     async def count(self, step: Step) -> Tally:
@@ -43,9 +46,7 @@ class CountersTogether:
             keys.setdefault(step.item, []).append(key)
         plans = {item: self.counters.plan([steps[key] for key in of_item]) for item, of_item in keys.items()}
         counted = await self._carry_out(plans)
-        return {
-            key: tally for item, of_item in keys.items() for key, tally in zip(of_item, counted[item], strict=True)
-        }
+        return {key: tally for item, of_item in keys.items() for key, tally in zip(of_item, counted[item], strict=True)}
 
     async def _carry_out(self, plans: Mapping[str, Plan]) -> dict[str, Sequence[Tally]]:
         own = [item for item, plan in plans.items() if not plan.steps[0].shared]
@@ -57,7 +58,10 @@ class CountersTogether:
     async def _count(self, plans: Mapping[str, Plan]) -> dict[str, Sequence[Tally]]:
         counted: dict[str, Sequence[Tally]] = {}
         if len(plans) > 1:
-            counted.update(await self.counters.count_on_many(plans))
+            found = await self.counters.items_of(plans)
+            if self.lately is not None:
+                self.lately.note(list(plans), found)
+            counted.update(await self.counters.count_on_many(plans, found))
         left = [item for item in plans if item not in counted]
         return counted | dict(zip(left, await asyncio.gather(*(self._count_one(plans[n]) for n in left)), strict=True))
 

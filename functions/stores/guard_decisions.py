@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from functions.domain.guard import kept
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Decision, Finding, Said
-from functions.stores.dynamodb import Item, Table
+from functions.stores.dynamodb import MOST_STATEMENTS, Item, Table
+from functions.together import Together
 from functions.usecases.ports import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -34,23 +36,35 @@ class DynamoDecisions:
     """Within that second, by what is counted together."""
     _left_out: Counter[str] = field(default_factory=Counter)
     """Since the last one that was kept."""
+    _writes: Together[str, Item, str | None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.table = replace(self.table, patience=PATIENCE)
+        self._writes = Together(self._write_all, MOST_STATEMENTS)
 
     async def keep(self, decision: Decision, attempt: Attempt) -> None:
         weight = self._weight(decision, attempt)
         if weight is None:
             return
         name = attempt.pseudonym("decision", f"{attempt.request} {attempt.at}")[:_NAME_CHARACTERS]
-        values: Item = {
-            ":facts": {"S": kept.to_text(kept.of(decision, attempt, weight=weight))},
-            ":ttl": {"N": str(attempt.at + KEPT_FOR)},
+        item: Item = {
+            "pk": {"S": f"d#{attempt.at // _DAY}#{name}"},
+            "facts": {"S": kept.to_text(kept.of(decision, attempt, weight=weight))},
+            "ttl": {"N": str(attempt.at + KEPT_FOR)},
         }
         try:
-            await self.table.count(f"d#{attempt.at // _DAY}#{name}", "SET #facts = :facts, #ttl = :ttl", values=values)
+            await self._writes.ask(item["pk"]["S"], item)
         except StoreUnavailable as error:
             _log.warning("a decision is not kept: %s", error)
+
+    async def _write_all(self, items: Mapping[str, Item]) -> Mapping[str, str | None]:
+        """A repeat of a request's decision finds it kept already. What is refused for load is left to the log."""
+        if len(items) > 1:
+            return dict(zip(items, await self.table.insert(list(items.values())), strict=True))
+        for pk, item in items.items():
+            values: Item = {":facts": item["facts"], ":ttl": item["ttl"]}
+            await self.table.count(pk, "SET #facts = :facts, #ttl = :ttl", values=values)
+        return dict.fromkeys(items)
 
     def _weight(self, decision: Decision, attempt: Attempt) -> float | None:
         """None: it is not to be kept."""

@@ -91,22 +91,22 @@ class Guard:
             await check.guessed(service.name, service.guard, right=right, at=at)
 
     async def _ask(self, attempt: Attempt) -> tuple[Decision, list[Check]]:
-        decision, counted, lifted = Decision(), list[Check](), frozenset[Rule]()
+        findings, counted, lifted = list[Finding](), list[Check](), frozenset[Rule]()
         for check in () if attempt.policy.asks_nothing else self.checks:
             try:
                 found = await _look(check, attempt, lifted)
-                if found:
-                    decision, lifted = decision.and_then(found), lifted.union(*(finding.lifts for finding in found))
-                decides = any([finding.decides for finding in found])
-                if decides:
-                    decision = await self._answered(decision, attempt)
+                findings.extend(found)
+                if [finding for finding in found if finding.decides]:
+                    decision = await self._answered(Decision(findings=tuple(findings)), attempt)
+                    if decision.decided_by is not None:
+                        return decision, counted
+                    findings = list(decision.findings)
             except BaseException:
                 await self._give_back(counted, attempt)
                 raise
-            if decides and decision.decided_by is not None:
-                break
+            lifted = lifted.union(*[finding.lifts for finding in found if finding.lifts])
             counted.append(check)
-        return decision, counted
+        return Decision(findings=tuple(findings)), counted
 
     async def _answered(self, decision: Decision, attempt: Attempt) -> Decision:
         """One solution answers every rule that asks for a challenge, and is looked at when the first one does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -34,3 +35,32 @@ async def table(request: pytest.FixtureRequest, aws: EmbeddedAws, moto_endpoint:
 async def exact_client(aws: EmbeddedAws) -> AsyncIterator[Any]:
     async with aws_client("dynamodb", aws.endpoint) as client:
         yield client
+
+
+@dataclass(slots=True)
+class Meter:
+    """Listens to a client, through the events that botocore offers for that."""
+
+    units: list[float] = field(default_factory=list)
+
+    def ask(self, params: dict[str, Any], **_: Any) -> None:
+        params["ReturnConsumedCapacity"] = "TOTAL"
+
+    def note(self, parsed: dict[str, Any], **_: Any) -> None:
+        consumed = parsed["ConsumedCapacity"]
+        self.units += [each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed])]
+
+
+WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchExecuteStatement")
+
+
+@pytest.fixture
+def meter(dynamodb: Any) -> Iterator[Meter]:
+    meter = Meter()
+    for operation in WRITES:
+        dynamodb.meta.events.register(f"provide-client-params.dynamodb.{operation}", meter.ask, f"ask-{operation}")
+        dynamodb.meta.events.register(f"after-call.dynamodb.{operation}", meter.note, f"note-{operation}")
+    yield meter
+    for operation in WRITES:
+        dynamodb.meta.events.unregister(f"provide-client-params.dynamodb.{operation}", meter.ask, f"ask-{operation}")
+        dynamodb.meta.events.unregister(f"after-call.dynamodb.{operation}", meter.note, f"note-{operation}")

@@ -16,14 +16,12 @@ from functions.stores.delivery_times import FEWEST, FRESH_FOR, DynamoDeliveryTim
 from functions.stores.dynamodb import Table
 from infra.local.embedded_aws import Resources, aws_client
 from tests.adapters import open_for_business, says_nothing
-from tests.contract.test_write_units import Meter, meter
+from tests.contract.conftest import Meter
 from tests.harness import ManualClock
 
 WEEK = 604_800
 GENEROUS = 30.0
 """Seconds: a busy machine is no silent store."""
-
-__all__ = ["meter"]
 
 
 @dataclass

@@ -15,10 +15,12 @@ from functions.domain.guard.decision import Mode, Rule
 from functions.stores.dynamodb import Table
 from functions.stores.guard_counters import DynamoCounters
 from functions.stores.guard_counters_together import CountersTogether
+from functions.stores.reads_together import Lately, ReadsTogether
 from functions.usecases.guard_ports import Counters, Tally
 from infra.local.embedded_aws import EmbeddedAws, Resources, aws_client
+from tests.contract.conftest import Meter
 from tests.dropping_proxy import DroppingProxy
-from tests.harness import MORNING
+from tests.harness import MORNING, ManualClock
 
 
 @dataclass
@@ -238,6 +240,76 @@ class TestManyItemsAtOnce:
         counted = [sum(of_one[place].counted for of_one in tallies) for place in range(50)]
         assert counted == [4] * 50
         assert {(await table.get(step.item) or {})["u"]["N"] for step in steps} == {"4"}
+
+    async def test_of_many_numbers_in_each_block_as_many_get_in_as_its_set_holds(
+        self, counters: CountersTogether
+    ) -> None:
+        blocks = [step.item for step in self.steps(20)]
+        steps = [
+            Step(item=block, counters=("u",), caps=(among(3, f"{number}"),), forget_at=MORNING + 60)
+            for number in (0, 1, 2, 3, 1, 4)
+            for block in blocks
+        ]
+
+        tallies = await self.count_all(counters, steps)
+
+        of_a_block = [tally.counted for tally in tallies[:: len(blocks)]]
+        assert of_a_block == [True, True, True, False, True, False]
+        assert sum(tally.counted for tally in tallies) == 4 * len(blocks)
+
+    async def test_an_item_that_somebody_changes_meanwhile_is_counted_by_itself(
+        self, dynamodb: Any, resources: Resources
+    ) -> None:
+        alone = DynamoCounters(Table(dynamodb, resources.table), secrets.token_bytes)
+        steps = self.steps(6, at_most(9))
+        for step in steps[:2]:
+            await alone.count(step)
+        plans = {step.item: alone.plan([step]) for step in steps}
+        found = await alone.items_of(plans)
+        for step in steps[1:3]:
+            await alone.count(step)
+
+        counted = await alone.count_on_many(plans, found)
+
+        assert sorted(counted) == sorted(step.item for step in (steps[0], *steps[3:]))
+        assert counted[steps[0].item] == [Tally(Counts({"u": 1, "s3": 1}), counted=True)]
+
+    async def test_cost_a_unit_each(self, counters: CountersTogether, meter: Meter) -> None:
+        steps = self.steps(60, at_most(9))
+
+        await self.count_all(counters, steps)
+        await self.count_all(counters, steps)
+
+        assert (sum(meter.units), len(meter.units)) == (120, 6)
+
+    async def test_what_many_sandboxes_write_is_one_write_of_all_steps(
+        self, counters: CountersTogether, meter: Meter
+    ) -> None:
+        country = Step(
+            item=f"n#{secrets.token_hex(8)}#1#0", counters=("u", "s3"), caps=(), forget_at=MORNING + 60, shared=True
+        )
+
+        tallies = await self.count_all(counters, [country] * 40)
+
+        assert meter.units == [1]
+        assert [tally.before.number("u") for tally in tallies] == list(range(40))
+
+    async def test_what_was_read_is_known_for_a_second(self, dynamodb: Any, resources: Resources) -> None:
+        table, clock = Table(dynamodb, resources.table), ManualClock()
+        lately = Lately(clock)
+        counters = CountersTogether(DynamoCounters(table, secrets.token_bytes), lately)
+        reads = ReadsTogether(table, lately=lately)
+        steps = self.steps(8)
+        await self.count_all(counters, steps)
+        await self.count_all(counters, steps)
+        await counters.count(steps[0])  # alone, and so without a look at it before
+
+        async def sent() -> list[str]:
+            return [item["u"]["N"] for item in await reads.items((steps[0].item, "b#nobody", steps[1].item))]
+
+        assert await sent() == ["1", "1"]
+        clock.advance(2)
+        assert await sent() == ["3", "2"]
 
 
 async def test_statements_whose_answer_gets_lost_count_once(aws: EmbeddedAws, resources: Resources) -> None:

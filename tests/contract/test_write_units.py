@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv6Address
 from typing import Any
@@ -30,37 +28,9 @@ from functions.usecases.guards.counting import Counting
 from functions.usecases.guards.countries import Countries
 from functions.usecases.start import StartCommand
 from infra.local.embedded_aws import Resources
+from tests.contract.conftest import Meter
 from tests.contract.test_verification_store import full_record, new_record
 from tests.harness import MORNING, FixedKeys, Harness, another, fresh_number, reveal
-
-
-@dataclass(slots=True)
-class Meter:
-    """Listens to a client, through the events that botocore offers for that."""
-
-    units: list[float] = field(default_factory=list)
-
-    def ask(self, params: dict[str, Any], **_: Any) -> None:
-        params["ReturnConsumedCapacity"] = "TOTAL"
-
-    def note(self, parsed: dict[str, Any], **_: Any) -> None:
-        consumed = parsed["ConsumedCapacity"]
-        self.units += [each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed])]
-
-
-WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchExecuteStatement")
-
-
-@pytest.fixture
-def meter(dynamodb: Any) -> Iterator[Meter]:
-    meter = Meter()
-    for operation in WRITES:
-        dynamodb.meta.events.register(f"provide-client-params.dynamodb.{operation}", meter.ask, f"ask-{operation}")
-        dynamodb.meta.events.register(f"after-call.dynamodb.{operation}", meter.note, f"note-{operation}")
-    yield meter
-    for operation in WRITES:
-        dynamodb.meta.events.unregister(f"provide-client-params.dynamodb.{operation}", meter.ask, f"ask-{operation}")
-        dynamodb.meta.events.unregister(f"after-call.dynamodb.{operation}", meter.note, f"note-{operation}")
 
 
 async def test_a_verification_costs_one_unit_to_start_and_one_to_check(harness: Harness, meter: Meter) -> None:

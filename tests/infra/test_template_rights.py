@@ -37,6 +37,11 @@ MANY_VERIFICATIONS = {
     Right(f"dynamodb:{action}", TABLE, VERIFICATIONS) for action in ("BatchGetItem", "PartiQLInsert", "PartiQLUpdate")
 }
 
+MANY_COUNTS = {
+    *(Right("dynamodb:PartiQLInsert", TABLE, kind) for kind in (ADDRESSES, BLOCKS, DECISIONS)),
+    *(Right("dynamodb:PartiQLUpdate", TABLE, kind) for kind in (ADDRESSES, BLOCKS)),
+}
+
 
 def sender_rights(queue: str, logs: str) -> set[Right]:
     """Of a sender that takes from this queue and goes on with it."""
@@ -44,6 +49,7 @@ def sender_rights(queue: str, logs: str) -> set[Right]:
         Right("dynamodb:GetItem", TABLE, VERIFICATIONS),
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
         *MANY_VERIFICATIONS,
+        *MANY_COUNTS,
         Right("dynamodb:UpdateItem", TABLE, BATCHES),
         Right("dynamodb:GetItem", TABLE, CIRCUITS),
         Right("dynamodb:UpdateItem", TABLE, CIRCUITS),
@@ -69,6 +75,7 @@ RIGHTS = {
         Right("dynamodb:PutItem", TABLE, VERIFICATIONS),
         Right("dynamodb:UpdateItem", TABLE, VERIFICATIONS),
         *MANY_VERIFICATIONS,
+        *MANY_COUNTS,
         Right("dynamodb:PutItem", TABLE, ANSWERS),
         Right("dynamodb:UpdateItem", TABLE, ANSWERS),
         Right("dynamodb:DeleteItem", TABLE, ANSWERS),

@@ -39,6 +39,8 @@ providers = [ { name = "yunpian" }, { name = "twilio", sender = "ACME" } ]
 [eager]         # a number may be sent to again at once
 cooldown = 0
 limits = []
+[eager.guard]
+sampled = 1.0   # each decision is kept
 [sure]          # a message whose receipt stays away is sent by another provider
 confirm_within = 10
 [[sure.routes]]
@@ -216,7 +218,7 @@ async def _send_what_is_queued(deployment: Deployment) -> None:
 
 
 async def _send_many(deployment: Deployment) -> None:
-    """So many that their blocks and addresses are counted in transactions; and once more, when they are known."""
+    """So many that their blocks and addresses are counted together, and all decisions kept; once more, when known."""
     for _ in range(2):
         wishes = [{"to": f"+49151{n:02d}2345678"[:14], "ip": f"9.{n}.9.9", "service": "eager"} for n in range(10, 40)]
         events = [await deployment.queue(*wishes[start : start + 10]) for start in (0, 10, 20)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from functions.together import Together
+from functions.together import Fetched, Together
 
 
 @dataclass
@@ -124,3 +124,77 @@ async def test_where_all_are_broken_off_nothing_runs_on() -> None:
     await asyncio.wait(asked)
 
     assert nobody_is_left()
+
+
+async def test_who_comes_as_the_last_one_goes_is_answered() -> None:
+    together = Together(Carrier(), most=10)
+    first = asyncio.create_task(together.ask(1, 1))
+    await asyncio.sleep(0)
+
+    first.cancel()
+    await asyncio.sleep(0)  # it goes, and its load with it
+    answer = await together.ask(2, 2)
+
+    assert answer == 4
+    assert first.cancelled()
+
+
+@dataclass
+class Well:
+    """Something that is there once it was fetched."""
+
+    fetched: Fetched = field(default_factory=Fetched)
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    errors: list[Exception] = field(default_factory=list)
+    is_full: bool = False
+    fetches: int = 0
+
+    async def ask(self) -> None:
+        await self.fetched.unless(lambda: self.is_full, self._fetch)
+
+    async def _fetch(self) -> None:
+        self.fetches += 1
+        await self.held.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        self.is_full = True
+
+
+async def test_what_all_miss_is_fetched_once_and_all_go_on_at_once() -> None:
+    well = Well()
+    asked = [asyncio.create_task(well.ask()) for _ in range(100)]
+    await asyncio.sleep(0)
+
+    well.held.set()
+    turns = 0
+    while not all(task.done() for task in asked):
+        await asyncio.sleep(0)
+        turns += 1
+
+    assert (well.fetches, turns < 5) == (1, True)
+
+
+async def test_whose_fetch_fails_fails_for_all_who_waited_for_it_and_the_next_tries_again() -> None:
+    well = Well(errors=[ValueError("no")])
+    asked = [asyncio.create_task(well.ask()) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    well.held.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    await well.ask()
+
+    assert [type(error) for error in told] == [ValueError] * 3
+    assert well.fetches == 2
+
+
+async def test_who_fetches_and_is_broken_off_leaves_it_to_the_next() -> None:
+    well = Well()
+    asked = [asyncio.create_task(well.ask()) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    asked[0].cancel()
+    well.held.set()
+    await asyncio.wait(asked)
+
+    assert [task.cancelled() for task in asked] == [True, False, False]
+    assert well.fetches == 2

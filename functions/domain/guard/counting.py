@@ -105,14 +105,14 @@ class Step:
 
     @property
     def enforced(self) -> tuple[AnyCap, ...]:
-        return tuple(cap for cap in self.caps if cap.mode is Mode.ENFORCE)
+        return tuple([cap for cap in self.caps if cap.mode is Mode.ENFORCE])
 
     @property
     def joins(self) -> MemberCap | None:
         return next((cap for cap in self.caps if isinstance(cap, MemberCap)), None)
 
     def refused_by(self, before: Counts) -> bool:
-        return any(cap.refuses(before) for cap in self.enforced)
+        return bool([cap for cap in self.caps if cap.mode is Mode.ENFORCE and cap.refuses(before)])
 
     def done(self, before: Counts) -> Counts:
         """The counts after this step."""
@@ -133,17 +133,16 @@ class Step:
 
     def findings(self, before: Counts, at: int) -> list[Finding]:
         """One for each rule, in the order of the caps. Of several caps of a rule, one that refuses speaks."""
-        speaking = dict[Rule, AnyCap]()
+        speaking = dict[Rule, tuple[AnyCap, bool]]()
         for cap in self.caps:
-            known = speaking.get(cap.rule)
-            if known is None or (cap.refuses(before) and not known.refuses(before)):
-                speaking[cap.rule] = cap
-        refused = self.refused_by(before)
-        return [_finding(cap, before, at, counted=not refused) for cap in speaking.values()]
+            refuses, known = cap.refuses(before), speaking.get(cap.rule)
+            if known is None or (refuses and not known[1]):
+                speaking[cap.rule] = cap, refuses
+        counted = not self.refused_by(before)
+        return [_finding(cap, before, at, refuses=no, counted=counted) for cap, no in speaking.values()]
 
 
-def _finding(cap: AnyCap, before: Counts, at: int, *, counted: bool) -> Finding:
-    refuses = cap.refuses(before)
+def _finding(cap: AnyCap, before: Counts, at: int, *, refuses: bool, counted: bool) -> Finding:
     count = cap.after(before) if counted else cap.count(before)
     limit = cap.limit(before) if isinstance(cap, Cap) else cap.most
     return Finding(

@@ -76,6 +76,20 @@ class Policy:
         """Every rule is off."""
         return len(self.modes) == len(Rule) and all(mode is Mode.OFF for mode in self.modes.values())
 
+    @cached_property
+    def block_limits(self) -> tuple[tuple[Rule, Mode, int], ...]:
+        """Of the rules that count what goes to a block, those that are asked."""
+        limits = {
+            Rule.NUMBERS_1K: self.numbers_1k,
+            Rule.UNCONVERTED_1K: self.unconverted_1k,
+            Rule.UNCONVERTED_10K: self.unconverted_10k,
+        }
+        return tuple(
+            (rule, self.mode(rule), most)
+            for rule, most in limits.items()
+            if most is not None and self.mode(rule) is not Mode.OFF
+        )
+
     def mode(self, rule: Rule) -> Mode:
         return self.modes.get(rule, Mode.ENFORCE)
 

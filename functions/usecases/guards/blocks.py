@@ -77,26 +77,16 @@ def _item(block: str, hour: int) -> str:
     return f"b#{block}#{hour}"
 
 
-def _limits(policy: Policy) -> dict[Rule, int]:
-    limits = {
-        Rule.NUMBERS_1K: policy.numbers_1k,
-        Rule.UNCONVERTED_1K: policy.unconverted_1k,
-        Rule.UNCONVERTED_10K: policy.unconverted_10k,
-    }
-    return {rule: most for rule, most in limits.items() if most is not None and policy.mode(rule) is not Mode.OFF}
-
-
 def _counts(policy: Policy) -> bool:
-    return bool(_limits(policy)) or policy.mode(Rule.CONVERSION_BLOCK) is not Mode.OFF
+    return bool(policy.block_limits) or policy.mode(Rule.CONVERSION_BLOCK) is not Mode.OFF
 
 
 def _caps(attempt: Attempt, tenth: str) -> tuple[AnyCap, ...]:
-    policy, ends = attempt.policy, (attempt.at // HOUR + 1) * HOUR
-    return tuple(_cap(rule, most, attempt, tenth, ends) for rule, most in _limits(policy).items())
+    ends = (attempt.at // HOUR + 1) * HOUR
+    return tuple([_cap(rule, mode, most, attempt, tenth, ends) for rule, mode, most in attempt.policy.block_limits])
 
 
-def _cap(rule: Rule, most: int, attempt: Attempt, tenth: str, ends: int) -> AnyCap:
-    mode = attempt.policy.mode(rule)
+def _cap(rule: Rule, mode: Mode, most: int, attempt: Attempt, tenth: str, ends: int) -> AnyCap:
     if rule is Rule.NUMBERS_1K:
         return MemberCap(
             rule=rule,

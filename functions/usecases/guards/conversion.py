@@ -57,6 +57,8 @@ class Conversion:
     conversions: Conversions
     journal: Journal
     _known: dict[Place, _Known] = field(default_factory=dict)
+    _most: int = _MOST_KNOWN
+    """Places, before some are forgotten."""
     _trials: dict[str, list[_Trial]] = field(default_factory=dict)
     """By request: for giving back."""
 
@@ -139,10 +141,17 @@ class Conversion:
         self._trials.setdefault(attempt.request, []).append(trial)
 
     def _of(self, place: Place, now: int) -> _Known:
-        if place not in self._known and len(self._known) >= _MOST_KNOWN:
-            self._known = {each: known for each, known in self._known.items() if known.is_fresh(now)}
         known = self._known.get(place)
-        return self._known.setdefault(place, _Known(place)) if known is None else known
+        if known is None:
+            self._forget(now)
+            known = self._known[place] = _Known(place)
+        return known
+
+    def _forget(self, now: int) -> None:
+        """Not at each new place of a great batch, whose places are all fresh: to look through them takes its time."""
+        if len(self._known) >= self._most:
+            self._known = {place: known for place, known in self._known.items() if known.is_fresh(now)}
+            self._most = max(_MOST_KNOWN, 2 * len(self._known))
 
 
 def _is_due(known: _Known, attempt: Attempt) -> bool:

@@ -15,16 +15,14 @@ class Destination:
 
     async def look(self, attempt: Attempt) -> Sequence[Finding]:
         allowed = not attempt.policy.countries or attempt.region in attempt.policy.countries
-        said = {Rule.COUNTRY: allowed, Rule.NUMBER_TYPE: attempt.to.takes_sms}
+        said = (
+            (Rule.COUNTRY, allowed, attempt.region),
+            (Rule.NUMBER_TYPE, attempt.to.takes_sms, attempt.to.type.value),
+        )
         return [
-            Finding(
-                rule=rule,
-                said=Said.PASS if passes else Said.DENY,
-                mode=attempt.policy.mode(rule),
-                key=attempt.region if rule is Rule.COUNTRY else attempt.to.type.value,
-            )
-            for rule, passes in said.items()
-            if attempt.policy.mode(rule) is not Mode.OFF
+            Finding(rule=rule, said=Said.PASS if passes else Said.DENY, mode=mode, key=key)
+            for rule, passes, key in said
+            if (mode := attempt.policy.mode(rule)) is not Mode.OFF
         ]
 
     async def give_back(self, attempt: Attempt) -> None:
