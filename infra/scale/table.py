@@ -15,13 +15,13 @@ QUOTA = 40_000
 DOUBLING = 1_800
 """Seconds."""
 
-SEND_UNITS = 3.1
-"""For each code: one for the claim, two for its block's counter, since a batch's blocks are counted in one transaction,
-and its part of the eight writes of a batch to its country's (functions/stores/guard_counters_together.py)."""
-FAILED_UNITS = 6.1
+SEND_UNITS = 2.1
+"""For each code: one for the claim, one for its block's counter, and its part of the eight writes of a batch to its
+country's (functions/stores/guard_counters_together.py)."""
+FAILED_UNITS = 5.1
 """For each try that came to nothing: claim, block and country are given back, one by one."""
-READ_UNITS = 2
-"""For the guard: a block's last two hours."""
+READ_UNITS = 1.5
+"""For the guard: a block's breaker and its last two hours, at half a unit each."""
 PROGRESS_UNITS = 2
 """For each note of a batch's progress: the item has 3 KB in the end, 3 bytes for each of its thousand codes."""
 MIXED = 3
