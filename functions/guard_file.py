@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Annotated, Any
 
 import msgspec
 import phonenumbers
 from msgspec import Meta
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.decision import Mode, Rule
 from functions.domain.guard.policy import OnFailure, Policy, unguarded
 from functions.domain.service import REMEMBERED_SENDS
@@ -28,7 +29,7 @@ _ALWAYS_ENFORCED = frozenset({Rule.NUMBER})
 """They are held by the write that stores a verification."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Spending:
     """In millionths of one currency."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import phonenumbers
 from msgspec import Meta
 
 from functions.domain.errors import InvalidRequest
+from functions.domain.frozen import frozen
 from functions.domain.message import parse_locale
 from functions.domain.routing import Route, Via
 from functions.providers.address import is_safe
@@ -26,7 +27,7 @@ _AWS = "aws_sms"
 _OF_A_VIA = frozenset(field.name for field in fields(Via)) - {"provider", "weight"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProviderSettings:
     """What is not about one service, and no secret."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from functions.domain.errors import InvalidRequest
+from functions.domain.frozen import frozen
 from functions.domain.message import (
     ANY_LOCALE,
     brand_problems,
@@ -61,7 +62,7 @@ class ServiceFileError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Configuration:
     """What services.toml says."""
 

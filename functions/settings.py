@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from functions.domain.frozen import frozen
 from functions.route_file import is_base_url
 from functions.service_file import Configuration, ServiceFileError, load_configuration
 
@@ -25,7 +26,7 @@ class SettingsError(Exception):
     """What is wrong, one line a mistake."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Common:
     """What every function needs. A secret is named by its name or ARN."""
 
@@ -44,7 +45,7 @@ class Common:
     configuration: Configuration
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Sending:
     """What a function needs that sends."""
 
@@ -54,7 +55,7 @@ class Sending:
     lane: str = SINGLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApiSettings:
     common: Common
     sending: Sending
@@ -65,7 +66,7 @@ class ApiSettings:
     """Who tells callers apart: `keys`, our own, or API Gateway's authorizer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SenderSettings:
     common: Common
     sending: Sending

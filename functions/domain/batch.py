@@ -15,6 +15,7 @@ from enum import StrEnum
 from functions.domain.caller import Services, covers
 from functions.domain.delivery import DeliveryStatus
 from functions.domain.errors import DeliveryRejected, NotFound, RateLimited
+from functions.domain.frozen import frozen
 from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from, number_key, request_digest
 from functions.domain.keys import Keyring, mac
 from functions.domain.verification import Record
@@ -35,7 +36,7 @@ class Status(StrEnum):
     """A provider took it. How far it came from there, the verification tells."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Ending:
     status: Status
     code: str | None = None
@@ -74,7 +75,7 @@ class Notes:
             self.ids[place] = verification
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Batch:
     name: str
     caller: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from functions.domain.frozen import frozen
 
 Services: TypeAlias = frozenset[str] | None
 """That a caller may act for. None: every one."""
@@ -28,7 +29,7 @@ def covers(services: Services, service: str) -> bool:
     return services is None or service in services
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Caller:
     name: str
     """For the log. An Idempotency-Key is a caller's own by it."""

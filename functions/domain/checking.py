@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from functions.domain.caller import Services, covers
 from functions.domain.code import same_digest
@@ -15,11 +15,12 @@ from functions.domain.errors import (
     IdempotencyMismatch,
     NotFound,
 )
+from functions.domain.frozen import frozen
 from functions.domain.identity import VerificationId
 from functions.domain.verification import Record, State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Guess:
     """One check of a code."""
 
@@ -42,7 +43,7 @@ def cancel(record: Record, now: int) -> Record | None:
     return replace(record, rev=record.rev + 1, verification=replace(live, canceled=True))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Verdict:
     record: Record
     valid: bool

@@ -10,7 +10,9 @@ Every function gives the circuit as it is afterwards, and None where nothing cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from functions.domain.frozen import frozen
 
 MOST_FAILURES = 5
 """In a row, of all sandboxes together. One failure says little, and each one more is a person who waits for it."""
@@ -24,7 +26,7 @@ LEASE = 12
 10, and a message may wait for 1 until its place at the account comes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Circuit:
     """Times are seconds since 1970."""
 

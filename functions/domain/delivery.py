@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from functions.domain.frozen import frozen
 from functions.domain.phone import PhoneNumber
 from functions.domain.sensitive import Sensitive
 
@@ -53,7 +53,7 @@ _NOT_TAKEN = frozenset({Outcome.THROTTLED_ACCOUNT, Outcome.CONFIG, Outcome.TRANS
 _REFUSED = frozenset({Outcome.REJECTED_NUMBER, Outcome.REJECTED_CONTENT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Message:
     """One SMS for a provider to send."""
 
@@ -75,7 +75,7 @@ class Message:
     """Who sends, in a country's register of senders."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SendResult:
     """A provider's answer to one send."""
 
@@ -127,7 +127,7 @@ _RANK = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Delivery:
     """The latest message of a verification."""
 
@@ -145,7 +145,7 @@ class Delivery:
     """How often this send was handed over: 2 after an unknown outcome or a missing receipt, where that is wanted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Receipt:
     """What a provider reports about a message that it took earlier."""
 

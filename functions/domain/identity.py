@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from functions.domain.errors import NotFound
+from functions.domain.frozen import frozen
 from functions.domain.keys import Keyring, mac
 
 _KEY_BYTES = 15
@@ -23,7 +24,7 @@ _KEY_ID = r"[a-z0-9]{1,8}"
 _ID = re.compile(rf"vfy_({_KEY_ID})_([a-z2-7]{{24}})([a-z2-7]{{16}})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class VerificationId:
     kid: str
     """Which pepper made the code."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from functions.domain.frozen import frozen
 
 _MAC_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen(repr=False)
 class Keyring:
     """Peppers by key id, and the index key.
 

@@ -7,13 +7,13 @@ only the canonical spelling is accepted; each other one is refused, though libph
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
 from functions.domain.errors import InvalidPhoneNumber
+from functions.domain.frozen import frozen
 
 # ITU-T E.164: at most 15 digits. The shortest numbers that can take an SMS have 7.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -54,7 +54,7 @@ _TYPES = {
 _TAKES_SMS = frozenset({NumberType.MOBILE, NumberType.FIXED_LINE_OR_MOBILE})
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen(repr=False)
 class PhoneNumber:
     """A valid number. `e164` is the whole number; `str()` and `repr()` show its country code and last two digits."""
 

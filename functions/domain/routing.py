@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from functions.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Via:
     """One provider of a route, with what it needs to know of this route."""
 
@@ -26,7 +27,7 @@ class Via:
     entity: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Route:
     providers: tuple[Via, ...]
     countries: frozenset[str] = frozenset()

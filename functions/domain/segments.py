@@ -5,8 +5,9 @@ One character outside GSM-7 turns the whole text into UCS-2 and leaves 70 charac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from functions.domain.frozen import frozen
 
 # TS 23.038 section 6.2.1, without the escape, which is no character. Of c with cedilla it has the capital only.
 _DEFAULT = frozenset(
@@ -35,7 +36,7 @@ class Encoding(StrEnum):
         return 153 if self is Encoding.GSM7 else 67
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Segments:
     encoding: Encoding
     units: int

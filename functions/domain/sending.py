@@ -5,11 +5,12 @@ Who has a message in hand meanwhile is told by claims.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from functions.domain.code import same_digest
 from functions.domain.delivery import Delivery, DeliveryStatus, Receipt, SendResult, supersedes
 from functions.domain.errors import RateLimited
+from functions.domain.frozen import frozen
 from functions.domain.identity import VerificationId
 from functions.domain.service import REMEMBERED_SENDS, Service
 from functions.domain.verification import Record, Sent, State, Verification
@@ -19,7 +20,7 @@ _REPORTED = frozenset({DeliveryStatus.SENT, DeliveryStatus.DELIVERED, DeliverySt
 """What a receipt can tell, and no answer takes back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Start:
     """A wish to send a code, with everything that the rules may not make up themselves."""
 
@@ -35,7 +36,7 @@ class Start:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Code:
     """The digest that a start would store."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.policy import Policy
 from functions.domain.routing import Route, Via
 
@@ -30,7 +31,7 @@ REMEMBERED_SENDS = 10
 """Sends of a number that its record remembers: as many as a limit can count, and more would take it over 1 kB."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Limit:
     """At most `count` sends to a number in any `seconds`."""
 
@@ -38,7 +39,7 @@ class Limit:
     seconds: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Service:
     """Defaults: section by section where they come from.
 

@@ -6,10 +6,10 @@ is UCS-2 and has 70 characters for everything. Sentences that end in 。 are joi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functions.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Wording:
     """The sentences of one locale. `{code}` and `{brand}` are replaced literally."""
 

@@ -12,11 +12,11 @@ a blind write before anybody compares (stores/verifications.py), and judged afte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from functions.domain.code import same_digest
 from functions.domain.delivery import Delivery
+from functions.domain.frozen import frozen
 from functions.domain.identity import VerificationId
 
 DAY = 86_400
@@ -31,7 +31,7 @@ class State(StrEnum):
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Sent:
     """One SMS of the number's history."""
 
@@ -41,7 +41,7 @@ class Sent:
     """It went out although the wrong guesses were used up: the caller knew that the number's owner is signed in."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Verification:
     id: VerificationId
     digest: str
@@ -85,7 +85,7 @@ class Verification:
         return State.PENDING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Record:
     """All that is known of one number in one service. `rev` rises with each write."""
 

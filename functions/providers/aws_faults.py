@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import aiohttp
@@ -24,6 +24,7 @@ from botocore.exceptions import (
 )
 
 from functions.domain.delivery import Outcome, Scope, SendResult
+from functions.domain.frozen import frozen
 from functions.providers.gateway import by_status
 from functions.providers.transport import Answer, NotSent, Unknown, classify, without_answer
 
@@ -38,7 +39,7 @@ THROTTLED = frozenset({"Throttled", "ThrottledException", "Throttling", "Throttl
 """What AWS's services call one and the same thing: the account's calls or messages a second."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Refusal:
     """AWS's own no."""
 

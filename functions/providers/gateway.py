@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Generic
 
 from yarl import URL
 
 from functions.domain.delivery import Message, Outcome, Scope, SendResult
+from functions.domain.frozen import frozen
 from functions.domain.part import part
 from functions.domain.sensitive import Sensitive
 from functions.providers.account import Account
@@ -29,7 +30,7 @@ _KEY_REFUSED = frozenset({401, 403})
 _OF_THIS_MESSAGE = frozenset({400, 422})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Request:
     """A POST. `headers` can hold keys, and `body` or `url` the code."""
 

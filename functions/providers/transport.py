@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 import aiohttp
 from yarl import URL
 
 from functions.domain.delivery import Outcome, SendResult
+from functions.domain.frozen import frozen
 
 Sessions: TypeAlias = Callable[[], aiohttp.ClientSession]
 """Gives the session of now. The runtime owns it and replaces it after a freeze: ask at each send, keep none."""
@@ -34,7 +35,7 @@ _NO_GUESS = ("Content-Type",)
 _SECONDS = re.compile(r"[0-9]{1,5}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Timeouts:
     """In seconds. Raises ValueError where `whole` could end while the connection is still being made.
 
@@ -51,7 +52,7 @@ class Timeouts:
             raise ValueError("a connection takes a part of the whole time")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Answer:
     """What the gateway said, whatever its status. A redirect is an answer too: it is not followed."""
 
@@ -62,14 +63,14 @@ class Answer:
     """Seconds. None for a date: no gateway is known to send one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class NotSent:
     """No byte of the request was written. `reason`: connect_timeout, dns, tls, refused, no_connection or url."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Unknown:
     """The request may have been taken. `reason`: read_timeout, disconnected, not_http or too_large."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from functions.domain.frozen import frozen
 from functions.domain.part import part
 from functions.stores.partiql import insertion, replacement
 from functions.usecases.ports import StoreUnavailable
@@ -37,7 +37,7 @@ class ConditionFailed(Exception):
         self.item = item
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Update:
     """A conditional change of one item."""
 
@@ -55,7 +55,7 @@ class Update:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Exchange:
     """A write of these attributes, over the item whose attribute `unchanged` is as it was `before`; None: there was no
     item, and this is the new one. What is absent there says nothing: other attributes stay.

@@ -18,10 +18,10 @@ import base64
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.counting import AnyCap, Counts, MemberCap, Step
 from functions.domain.part import part
 from functions.stores.dynamodb import MOST_STATEMENTS, ConditionFailed, Exchange, Item, Table, Update
@@ -36,7 +36,7 @@ _WRITE_NAME_BYTES = 6
 _NAMED = "(attribute_not_exists(#write) OR #write <> :write)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Plan:
     """Steps of one item, and the name of the write that counts them, whichever way it is made."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from functions.domain.caller import Services, covers
 from functions.domain.checking import Guess, judge
 from functions.domain.code import digest_code, of_another_number
 from functions.domain.errors import NotFound, RateLimited, VerificationError
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Address
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import (
@@ -42,7 +43,7 @@ from functions.usecases.ports import (
 from functions.usecases.views import VerificationView, view
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckCommand:
     id: str
     code: Sensitive
@@ -58,7 +59,7 @@ class CheckCommand:
     """Lets a caller whose answer got lost ask again: the same guess is then answered, not counted, once more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Checked:
     valid: bool
     verification: VerificationView

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from functions.domain.claims import pass_on, take_back
 from functions.domain.delivery import Delivery, DeliveryStatus, Message, Outcome, SendResult
 from functions.domain.errors import Conflict, DeliveryRejected, DeliveryUnavailable, RateLimited
+from functions.domain.frozen import frozen
 from functions.domain.identity import reference
 from functions.domain.message import compose
 from functions.domain.part import part
@@ -34,7 +34,7 @@ _STATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Delivered:
     record: Record
     result: SendResult

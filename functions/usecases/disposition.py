@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from functions.domain.batch import Ending
+from functions.domain.frozen import frozen
 
 
 class Disposition(Enum):
@@ -16,7 +16,7 @@ class Disposition(Enum):
     """It can never be carried out: to the dead letters."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Carried:
     """A message, and what the send that it asks for came to."""
 

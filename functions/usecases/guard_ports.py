@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Address, Attempt, Pseudonym
 from functions.domain.guard.budget import Account
 from functions.domain.guard.conversion import Breaker, Place, Slice
@@ -17,7 +17,7 @@ from functions.domain.guard.spraying import Guesses, Usual
 from functions.domain.verification import Sent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """How a verification ended, for the rules that count what came to use."""
 
@@ -85,7 +85,7 @@ class Lists(Protocol):
         """What operators allowed and blocked, as it was a few seconds ago at most. Raises StoreUnavailable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Lease:
     taken: bool
     used: int
@@ -136,7 +136,7 @@ class GuessCounts(Protocol):
         """Those of the last minutes, and what is usual. Raises StoreUnavailable."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Tally:
     before: Counts
     """Of the item, without this start."""

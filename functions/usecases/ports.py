@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from functions.domain.batch import Batch, Notes
 from functions.domain.checking import Guess
 from functions.domain.delivery import Message, Receipt, SendResult
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Address
 from functions.domain.keys import Keyring
 from functions.domain.result_token import Claims
@@ -55,7 +56,7 @@ class ResultTokens(Protocol):
         """A JWT. Raises KeysUnavailable."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Counted:
     """The record after a guess was counted, or the one that refused to count it (None: there is none)."""
 
@@ -84,7 +85,7 @@ class VerificationStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StoredAnswer:
     """What an idempotency key was used for. `answer` is None while its first request is under way."""
 
@@ -128,7 +129,7 @@ class BatchStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SendJob:
     """A send that waits in the queue. Holds no code: the sender derives it."""
 
@@ -153,7 +154,7 @@ class SendJob:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ConfirmJob:
     """A message that was handed over, to be looked at again: did a receipt come? Holds no code either."""
 
@@ -169,7 +170,7 @@ class ConfirmJob:
     app_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FeedbackJob:
     """A code was approved, and the provider that sent it wants to know."""
 
@@ -253,7 +254,7 @@ class DeliveryTimes(Protocol):
         """Seconds within which 19 of 20 arrive; None where too few have been seen of late."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Push:
     """What a provider sent to its receipts address."""
 
@@ -268,7 +269,7 @@ class Push:
     """Of the message whose address this is; None where the account has one address for all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Acknowledgement:
     """What a provider wants to hear, so that it does not push again."""
 

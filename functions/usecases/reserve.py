@@ -9,6 +9,7 @@ from functools import cached_property
 from functions.domain.binding import mark_of
 from functions.domain.code import derive_code, digest_code
 from functions.domain.errors import Conflict, CountryBlocked
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Address
 from functions.domain.identity import NONCE_BYTES, VerificationId, block_of, nonce_from, number_key, number_key_before
 from functions.domain.message import locales_of
@@ -60,7 +61,7 @@ class Wish:
         return plan
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Reservation:
     record: Record
     code: Sensitive | None

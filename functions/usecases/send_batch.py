@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from functions.domain.batch import Notes
+from functions.domain.frozen import frozen
 from functions.domain.part import part
 from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.count_progress import CountProgress
@@ -35,7 +36,7 @@ ANSWER = 0.3
 """Seconds of these that are left when counting is broken off."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class QueuedMessage:
     """A message of the queue. What it asks for is read when its turn comes: thousands may wait in one invocation."""
 
@@ -47,7 +48,7 @@ class QueuedMessage:
     """How often the queue has delivered it, this time included."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Unfinished:
     """Messages for another delivery."""
 

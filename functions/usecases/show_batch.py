@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from functions.domain.batch import Batch, Ending, Status, parse_name
 from functions.domain.caller import Services
 from functions.domain.errors import NotFound
+from functions.domain.frozen import frozen
 from functions.domain.part import part
 from functions.usecases.ports import BatchStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BatchView:
     """`created_at` is in seconds since 1970."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from functions.domain.delivery import DeliveryStatus
 from functions.domain.errors import DeliveryUnavailable, InvalidRequest
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Address
 from functions.domain.identity import REQUEST_BYTES, request_digest, request_from
 from functions.domain.part import part
@@ -22,7 +22,7 @@ from functions.usecases.reserve import Reserve, Wish
 from functions.usecases.views import VerificationView, view
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StartCommand:
     to: PhoneNumber
     service: str

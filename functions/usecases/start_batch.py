@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from functions.domain.batch import (
@@ -30,6 +30,7 @@ from functions.domain.errors import (
     InvalidRequest,
     VerificationError,
 )
+from functions.domain.frozen import frozen
 from functions.domain.identity import request_digest
 from functions.domain.keys import Keyring
 from functions.domain.part import part
@@ -57,7 +58,7 @@ Item: TypeAlias = BatchItem | VerificationError
 """Or what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BatchCommand:
     items: Sequence[Item]
     service: str
@@ -69,14 +70,14 @@ class BatchCommand:
     respond_async: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Queued:
     """An item that waits; the id is the one announced for its verification."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BatchStarted:
     batch: str | None
     """To ask for; None where nothing waits."""

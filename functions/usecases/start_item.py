@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Address
 from functions.domain.part import part
 from functions.domain.phone import PhoneNumber
@@ -18,7 +19,7 @@ from functions.usecases.reserve import Reserve, Wish
 from functions.usecases.views import VerificationView, view
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BatchItem:
     """What is asked for one number: as in a start by itself."""
 

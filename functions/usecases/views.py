@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from functions.domain.delivery import Delivery
+from functions.domain.frozen import frozen
 from functions.domain.sending import next_send_at
 from functions.domain.service import Service
 from functions.domain.verification import Record
@@ -12,7 +11,7 @@ from functions.domain.verification import Record
 CHANNEL = "sms"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DeliveryView:
     status: str
     provider: str | None
@@ -20,7 +19,7 @@ class DeliveryView:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class VerificationView:
     """`expires_at`, `resend_at` and `delivery.at` are seconds since 1970."""
 

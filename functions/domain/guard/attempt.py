@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol, TypeAlias
 
 from functions.domain.errors import InvalidRequest
+from functions.domain.frozen import frozen
 from functions.domain.guard.network import is_inside
 from functions.domain.guard.policy import Policy
 from functions.domain.phone import PhoneNumber
@@ -36,7 +37,7 @@ class Pseudonym(Protocol):
         """24 characters of a keyed digest: always the same for the same text, and nothing without the key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Attempt:
     to: PhoneNumber
     service: str

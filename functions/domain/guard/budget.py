@@ -5,8 +5,7 @@ What was taken counts as spent, so an account is never overdrawn, whoever dies w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from functions.domain.frozen import frozen
 from functions.domain.guard.decision import Rule
 
 PORTIONS = 200
@@ -18,7 +17,7 @@ TOLD = (50, 80)
 ALL_SERVICES = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Account:
     """Amounts are millionths of the currency."""
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from functions.domain.frozen import frozen
 
 SLICE = 300
 """Seconds. Sends are counted by when they went out, and what came to use of them is counted there too."""
@@ -41,7 +42,7 @@ class Kind(StrEnum):
     COUNTRY = "country"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Place:
     """What a breaker is of."""
 
@@ -50,14 +51,14 @@ class Place:
     """A block's pseudonym, or a region."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Slice:
     begins: int
     sent: int
     converted: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Tally:
     sent: int = 0
     converted: int = 0
@@ -72,7 +73,7 @@ class Tally:
         return (share + weight / 2 + spread) / (1 + weight)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Breaker:
     """Times are seconds since 1970."""
 

@@ -7,13 +7,14 @@ that only watches says the same as one that is enforced.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Counts:
     """Of one item, at one time."""
 
@@ -24,7 +25,7 @@ class Counts:
         return self.numbers.get(counter, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Cap:
     """A counter that this start adds one to."""
 
@@ -57,7 +58,7 @@ class Cap:
         return self.count(before) + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MemberCap:
     """A set that this start is a member of from now on. Who is in it already, passes."""
 
@@ -89,7 +90,7 @@ class MemberCap:
 AnyCap: TypeAlias = Cap | MemberCap
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Step:
     """One write: adds one to each counter of the item, if each cap that is enforced leaves room for it."""
 

@@ -7,8 +7,10 @@ counting, then the end user's address, then blocks of numbers and countries, the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from functions.domain.frozen import frozen
 
 
 class Rule(StrEnum):
@@ -65,7 +67,7 @@ class Said(StrEnum):
     """It would have denied, and the operator's safe list lets the number or its block through."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Finding:
     """What one rule said. Holds no number and no address: `key` names the block, country or service."""
 
@@ -86,7 +88,7 @@ class Finding:
         return self.mode is Mode.ENFORCE and (self.said is Said.DENY or self.said is Said.CHALLENGE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Decision:
     findings: tuple[Finding, ...] = ()
 

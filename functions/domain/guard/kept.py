@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
 from functions.domain.guard.network import source_of
@@ -19,7 +19,7 @@ class NotKept(ValueError):
     """A text that no decision was written as. The message says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Kept:
     at: int
     service: str

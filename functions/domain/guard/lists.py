@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from phonenumbers import SUPPORTED_REGIONS
 
 from functions.domain.errors import InvalidRequest
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Attempt, Pseudonym
 from functions.domain.guard.decision import Rule
 from functions.domain.phone import parse_phone_number
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     COUNTRY = "country"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Subject:
     kind: Kind
     name: str
@@ -57,7 +57,7 @@ class Subject:
         return rule in _OF_COUNTRIES if self.kind is Kind.COUNTRY else rule not in _NEVER_LIFTED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Entry:
     effect: Effect
     why: str

@@ -6,8 +6,9 @@ that is announced to the Internet, and what is rented out together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
+from functions.domain.frozen import frozen
 
 _INSIDE = tuple(
     ip_network(network)
@@ -31,7 +32,7 @@ _NETWORK_BITS_V4 = 24
 _NETWORK_BITS_V6 = 48
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Source:
     network: str
     """The /24 or /48, such as 203.0.113.0/24."""

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
 from functions.domain.guard.kept import Kept
 from functions.domain.guard.policy import Policy
@@ -49,7 +50,7 @@ NOT_REPLAYED: Mapping[str, str] = {
 """Settings of a policy whose change a replay can't tell, and why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Replayed:
     kept: Kept
     before: str

@@ -6,7 +6,7 @@ many verifications as he needs, and would thin out what gives him away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functions.domain.frozen import frozen
 
 SLICE = 300
 """Seconds."""
@@ -26,13 +26,13 @@ _REMEMBERED = 0.99
 """What an hour is worth in the next: half in three days."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Guesses:
     wrong: int = 0
     right: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Usual:
     """What was learned, with older hours weighing less."""
 

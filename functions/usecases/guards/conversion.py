@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from functions.domain.frozen import frozen
 from functions.domain.guard.attempt import Attempt
 from functions.domain.guard.conversion import TRIALS_EVERY, Breaker, Kind, Place, Slice, judged, tally
 from functions.domain.guard.decision import Finding, Mode, Rule, Said
@@ -43,7 +44,7 @@ class _Known:
         return now - self.read_at < FRESH_FOR
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class _Trial:
     """A place's send of this hour that an attempt took."""
 
