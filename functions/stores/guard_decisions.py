@@ -84,4 +84,4 @@ class DynamoDecisions:
 
 def _would_deny(finding: Finding) -> bool:
     """By a rule that only watches, or for somebody who is on no safe list."""
-    return finding.said not in {Said.PASS, Said.SOLVED} and not finding.lifts
+    return finding.said is not Said.PASS and finding.said is not Said.SOLVED and not finding.lifts

@@ -18,7 +18,7 @@ from functions.domain.errors import (
     VerificationError,
 )
 from functions.domain.guard.attempt import Address, Attempt
-from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said
+from functions.domain.guard.decision import Decision, Finding, Mode, Rule, Said, outcome_of
 from functions.domain.guard.policy import Policy
 from functions.domain.identity import pseudonym
 from functions.domain.keys import Keyring
@@ -130,7 +130,7 @@ class Guard:
                 "decision",
                 service=attempt.service,
                 region=attempt.region,
-                outcome=decision.outcome,
+                outcome=outcome_of(decisive),
                 rule=None if decisive is None else decisive.rule.value,
                 findings=" ".join(_brief(finding) for finding in decision.findings),
             )
@@ -156,20 +156,6 @@ def _lifted(finding: Finding, attempt: Attempt) -> Finding:
     return replace(finding, mode=mode, said=Said.EXEMPT if would_decide else finding.said)
 
 
-class _Pseudonyms:
-    """Of one attempt: several rules ask for the same ones, and each takes a MAC."""
-
-    def __init__(self, keys: Keyring) -> None:
-        self._keys = keys
-        self._known: dict[tuple[str, str], str] = {}
-
-    def __call__(self, kind: str, text: str, /) -> str:
-        known = self._known.get((kind, text))
-        if known is None:
-            known = self._known[kind, text] = pseudonym(self._keys, kind, text)
-        return known
-
-
 def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
     return Attempt(
         to=wish.to,
@@ -177,7 +163,7 @@ def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
         policy=wish.service.guard,
         request=wish.request,
         at=at,
-        pseudonym=_Pseudonyms(keys),
+        pseudonym=partial(pseudonym, keys),
         ip=wish.ip,
         trusted=wish.trusted,
         challenge=wish.challenge,

@@ -95,15 +95,15 @@ class Decision:
     @property
     def decided_by(self) -> Finding | None:
         """The first that denied or challenged and is enforced; None: the start is allowed."""
-        return next((finding for finding in self.findings if finding.decides), None)
+        for finding in self.findings:
+            if finding.decides:
+                return finding
+        return None
 
     @property
     def outcome(self) -> str:
         """allowed, denied or challenged."""
-        decisive = self.decided_by
-        if decisive is None:
-            return "allowed"
-        return "challenged" if decisive.said is Said.CHALLENGE else "denied"
+        return outcome_of(self.decided_by)
 
     @property
     def lifted(self) -> frozenset[Rule]:
@@ -120,3 +120,10 @@ class Decision:
 
     def and_then(self, findings: Sequence[Finding]) -> Decision:
         return Decision(findings=(*self.findings, *findings))
+
+
+def outcome_of(decisive: Finding | None) -> str:
+    """allowed, denied or challenged, by whichever finding decided."""
+    if decisive is None:
+        return "allowed"
+    return "challenged" if decisive.said is Said.CHALLENGE else "denied"
