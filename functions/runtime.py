@@ -30,6 +30,8 @@ from 5 s on, and the first POST on a dead one fails with nobody to tell whether 
 _COLLECT_AFTER = 100_000
 """New objects. A thousand messages side by side are so many that are all in use, and Python would look through them
 again at every 700."""
+_COLLECT_BETWEEN = 10_000
+"""The same between two invocations, when what is left over is garbage, or is kept on purpose."""
 
 
 def wall_clock() -> int:
@@ -77,7 +79,11 @@ class Runtime:
         return built
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return self.loop.run_until_complete(work)
+        try:
+            return self.loop.run_until_complete(work)
+        finally:
+            if gc.get_count()[0] > _COLLECT_BETWEEN:
+                gc.collect()
 
     def close(self) -> None:
         """For tests and local processes: Lambda never says goodbye."""

@@ -12,16 +12,12 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import replace
-from functools import lru_cache
 
 from functions.domain.errors import NotFound
 from functions.domain.frozen import frozen
 from functions.domain.keys import Keyring, mac
 
 _KEY_BYTES = 15
-_REMEMBERED = 5_000
-"""Pseudonyms: several rules ask for that of a start's block, for its neighbours in a batch too, and a thousand starts
-are under way at once."""
 NONCE_BYTES = 10
 REQUEST_BYTES = 12
 _KEY_ID = r"[a-z0-9]{1,8}"
@@ -72,12 +68,7 @@ def is_key_of(key: str, keys: Keyring, service: str, e164: str) -> bool:
 
 def pseudonym(keys: Keyring, kind: str, text: str) -> str:
     """What stands for a number, a block or an address in the table: nobody can search for it without the key."""
-    return _pseudonym(keys.index, kind, text)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _pseudonym(index: bytes, kind: str, text: str) -> str:
-    return _base32(mac(index, "pseudonym", kind, text)[:_KEY_BYTES])
+    return _base32(mac(keys.index, "pseudonym", kind, text)[:_KEY_BYTES])
 
 
 def block_of(keys: Keyring, e164: str) -> str:

@@ -156,6 +156,20 @@ def _lifted(finding: Finding, attempt: Attempt) -> Finding:
     return replace(finding, mode=mode, said=Said.EXEMPT if would_decide else finding.said)
 
 
+class _Pseudonyms:
+    """Of one attempt: several rules ask for the same ones, and each takes a MAC."""
+
+    def __init__(self, keys: Keyring) -> None:
+        self._keys = keys
+        self._known: dict[tuple[str, str], str] = {}
+
+    def __call__(self, kind: str, text: str, /) -> str:
+        known = self._known.get((kind, text))
+        if known is None:
+            known = self._known[kind, text] = pseudonym(self._keys, kind, text)
+        return known
+
+
 def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
     return Attempt(
         to=wish.to,
@@ -163,7 +177,7 @@ def attempt_of(wish: Wish, keys: Keyring, at: int) -> Attempt:
         policy=wish.service.guard,
         request=wish.request,
         at=at,
-        pseudonym=partial(pseudonym, keys),
+        pseudonym=_Pseudonyms(keys),
         ip=wish.ip,
         trusted=wish.trusted,
         challenge=wish.challenge,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import secrets
 import sys
 import time
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ import aiohttp
 import pytest
 
 from functions.domain.identity import NONCE_BYTES, VerificationId, nonce_from
-from functions.runtime import Connections
+from functions.runtime import Connections, Runtime
 from infra.local.embedded_aws import EmbeddedAws, Resources, create_resources
 from infra.local.execution_environment import ExecutionEnvironment
 from infra.local.gateway import GatewayProcess
@@ -396,3 +398,28 @@ class TestWhenAwsDoesNotAnswer:
 
     def test_somebody_did_accept_the_connections(self, unanswered: Unanswered) -> None:
         assert unanswered.hole.connections >= 3 + 10 + 1
+
+
+class Knot:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_an_invocation_leaves_in_knots_is_gone_before_the_next() -> None:
+    runtime, thresholds = Runtime(), gc.get_threshold()
+    runtime.start(asyncio.sleep(0))
+    try:
+        knots: list[weakref.ref[Knot]] = []
+
+        async def invocation() -> None:
+            knots.extend(weakref.ref(Knot()) for _ in range(20_000))
+
+        runtime.run(invocation())
+
+        assert not any(knot() for knot in knots)
+    finally:
+        runtime.close()
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
