@@ -10,6 +10,7 @@ What all need is fetched by the first, and the others wait for it. A lock would 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -42,6 +43,18 @@ async def side_by_side(works: Sequence[Awaitable[None]]) -> None:
         await works[0]
     elif works:
         await asyncio.gather(*works)
+
+
+async def sleep_in_step(seconds: float, step: float) -> None:
+    """So long, and on to the next step of the clock: who waits for it as well goes on in the same turn. In seconds."""
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    # Not asyncio.sleep, which looks at the clock again: each would wake up some microseconds after the other.
+    timer = loop.call_at((math.floor((loop.time() + max(seconds, 0)) / step) + 1) * step, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
 
 
 @dataclass(slots=True, eq=False)

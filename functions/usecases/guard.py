@@ -124,16 +124,17 @@ class Guard:
             await asyncio.gather(*(check.give_back(attempt) for check in counted))
 
     async def _tell(self, decision: Decision, attempt: Attempt) -> None:
+        if not decision.findings:
+            return  # every rule is off, and there is nothing to tell
         decisive = decision.decided_by
-        if decision.findings:  # else every rule is off, and there is nothing to tell
-            self.journal(
-                "decision",
-                service=attempt.service,
-                region=attempt.region,
-                outcome=outcome_of(decisive),
-                rule=None if decisive is None else decisive.rule.value,
-                findings=" ".join(_brief(finding) for finding in decision.findings),
-            )
+        self.journal(
+            "decision",
+            service=attempt.service,
+            region=attempt.region,
+            outcome=outcome_of(decisive),
+            rule=None if decisive is None else decisive.rule.value,
+            findings=" ".join(_brief(finding) for finding in decision.findings),
+        )
         await self.decisions.keep(decision, attempt)
 
 

@@ -9,10 +9,10 @@ where logins alone need more than a tenth, bulk sends make room for them.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Collection
 
 from functions.domain.part import part
+from functions.together import sleep_in_step
 from functions.usecases.ports import Rates
 
 BULK_SHARE = 0.9
@@ -44,19 +44,13 @@ class BulkRates:
         first = await self.share.wait(provider, most=most)
         if first is None:
             return None
-        await _sleep_in_step(first)
+        await sleep_in_step(first, STEP)
         while (left := until - now()) >= 0:
             place = await self.account.wait(provider, most=min(AHEAD, left))
             if place is not None:
                 return place
-            await _sleep_in_step(self.account.free_in(provider) - AHEAD)
+            await sleep_in_step(self.account.free_in(provider) - AHEAD, STEP)
         return None
 
     def free_in(self, provider: str) -> float:
         return max(self.share.free_in(provider), self.account.free_in(provider))
-
-
-async def _sleep_in_step(seconds: float) -> None:
-    """So long, and on to the next step: others of this sandbox wake up then too."""
-    now = asyncio.get_running_loop().time()
-    await asyncio.sleep((math.floor((now + max(seconds, 0)) / STEP) + 1) * STEP - now)

@@ -11,6 +11,7 @@ from itertools import chain
 from functions.domain.batch import Notes
 from functions.domain.frozen import frozen
 from functions.domain.part import part
+from functions.together import sleep_in_step
 from functions.usecases.confirm import ConfirmDelivery
 from functions.usecases.count_progress import CountProgress
 from functions.usecases.disposition import Carried, Disposition
@@ -32,6 +33,9 @@ LAST_WORD = 0.5
 """Seconds of the margin that are for counting and for the answer. What is still under way by then is broken off: an
 invocation that Lambda ends has its whole batch delivered again, and of each message that it had sent nobody knows any
 more."""
+STEP = 0.1
+"""Seconds. Where more messages wait than may be under way, each begins with those that wait at the same time: they ask
+the table for the same things in the same moment, in one call."""
 ANSWER = 0.3
 """Seconds of these that are left when counting is broken off."""
 
@@ -126,6 +130,8 @@ class SendBatch:
                 unfinished.not_begun.append(message)
             else:
                 await self._carry_out(message, unfinished, counts, seconds - LAST_WORD)
+            if waiting:
+                await sleep_in_step(0, STEP)
 
     async def _carry_out(self, message: QueuedMessage, unfinished: Unfinished, counts: _Counts, seconds: float) -> None:
         """Whatever happens to one message must not happen to its neighbours, and until it is done it is not."""

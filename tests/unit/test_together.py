@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from functions.together import Fetched, Together
+from functions.together import Fetched, Together, sleep_in_step
 
 
 @dataclass
@@ -198,3 +198,28 @@ async def test_who_fetches_and_is_broken_off_leaves_it_to_the_next() -> None:
 
     assert [task.cancelled() for task in asked] == [True, False, False]
     assert well.fetches == 2
+
+
+async def test_who_waits_for_the_same_step_goes_on_in_the_same_turn() -> None:
+    loop = asyncio.get_running_loop()
+    turns = 0
+    woken: list[int] = []
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def wait(begins_in: float) -> None:
+        await asyncio.sleep(begins_in)
+        await sleep_in_step(0, 0.05)
+        woken.append(turns)
+
+    counting = asyncio.create_task(turn())
+    step = 0.05
+    await asyncio.sleep(step - loop.time() % step)  # at a step's beginning, with all of it to come
+    await asyncio.gather(*(wait(n * 0.001) for n in range(10)))
+    counting.cancel()
+
+    assert len(set(woken)) == 1
