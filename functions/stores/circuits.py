@@ -69,7 +69,8 @@ class DynamoCircuits:
         seen = self._seen[provider]
         now = self.clock()
         if seen.at != now:
-            await seen.looked.unless(lambda: seen.at >= now, lambda: self._look(provider, seen))
+            # Not later than the clock says either: it may have been set back.
+            await seen.looked.unless(lambda: now <= seen.at <= self.clock(), lambda: self._look(provider, seen))
         if seen.silent or seen.circuit.closed:
             return True
         # Closed by somebody else, or the store went silent: both are no reason to pass it over.

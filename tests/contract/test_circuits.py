@@ -148,6 +148,16 @@ async def test_a_try_that_is_never_heard_of_again_is_followed_by_another_when_it
     assert await second.admits(fleet.provider)
 
 
+async def test_a_clock_that_was_set_back_hides_no_open_circuit(fleet: Fleet) -> None:
+    looked, failing = fleet.sandbox(), fleet.sandbox()
+    await fleet.admitted(looked)
+
+    fleet.clock.advance(-3600)
+    await fleet.fail(failing)
+
+    assert await fleet.admitted(looked) == 0
+
+
 async def test_an_item_that_expired_and_is_gone_is_a_closed_circuit(fleet: Fleet) -> None:
     sandbox = fleet.sandbox()
     await fleet.fail(sandbox, times=4)
