@@ -46,14 +46,6 @@ class Update:
     only_if: str
     values: Item
 
-    @property
-    def request(self) -> dict[str, Any]:
-        return {
-            "Key": {"pk": {"S": self.pk}},
-            "UpdateExpression": self.change,
-            "ExpressionAttributeNames": _names(f"{self.change} {self.only_if}"),
-        }
-
 
 @frozen()
 class Exchange:
@@ -107,7 +99,15 @@ class Table:
         return item
 
     async def _update(self, update: Update, returned: str) -> dict[str, Any]:
-        return await self._write("update_item", update.only_if, update.values, ReturnValues=returned, **update.request)
+        return await self._write(
+            "update_item",
+            update.only_if,
+            update.values,
+            Key={"pk": {"S": update.pk}},
+            UpdateExpression=update.change,
+            ExpressionAttributeNames=_names(f"{update.change} {update.only_if}"),
+            ReturnValues=returned,
+        )
 
     async def count(self, pk: str, change: str, *, values: Item) -> None:
         """Makes the change whatever there is. It may be made twice, where an answer gets lost."""

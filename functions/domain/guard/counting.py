@@ -113,7 +113,7 @@ class Step:
         return next((cap for cap in self.caps if isinstance(cap, MemberCap)), None)
 
     def refused_by(self, before: Counts) -> bool:
-        return bool([cap for cap in self.caps if cap.mode is Mode.ENFORCE and cap.refuses(before)])
+        return bool([cap for cap in self.enforced if cap.refuses(before)])
 
     def done(self, before: Counts) -> Counts:
         """The counts after this step."""
